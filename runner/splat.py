@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Finds kernel reports in console text and gives each a stable title.
+
+The text may be cut, interleaved or not text at all: that is a state of a
+report, never an exception. Line numbers count from 0 as text.split("\\n") does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from splat_formats import FORMATS, Format
+from splat_stack import HELPERS, SLEEPERS, Frame, find_symbol, first_named, looping, parse_frame, plain_name
+
+State = Literal["complete", "truncated", "interleaved"]
+
+
+@dataclass(frozen=True)
+class Report:
+    kind: str  # class: the title up to the function
+    function: str  # "" when the text shows none
+    title: str  # the stable signature, in syzkaller's form
+    type: str  # one of syzkaller's type words, or ""
+    state: State
+    start: int
+    end: int  # exclusive
+    one_shot: bool = False  # as far as the text tells, its reporter is silent now
+    task: str = ""  # the command that ran, as printed
+    frames: tuple[Frame, ...] = ()  # the stack that the function was taken from
+
+
+class _Line(NamedTuple):
+    caller: str  # printk's caller column, "" without one
+    text: str  # without prefix and \r
+    stamped: bool  # has a printk time stamp
+
+
+class _Start(NamedTuple):
+    index: int
+    line: _Line
+    format: Format
+    match: re.Match[str]
+
+
+# No report line is longer; what is, is cut before any pattern sees it.
+_LONGEST: Final = 1000
+# Own lines without anything of a report in them that end a report.
+_PATIENCE: Final = 40
+# A stack trace of the worst recursion, with registers and locks, is shorter.
+_LONGEST_REPORT: Final = 3000
+
+_STAMP: Final = re.compile(r"\[ *\d+\.\d{6}\](?:\[ *([TC]\d+)\])? ?")
+_LEVEL: Final = re.compile(r"^<\d{1,3}>")
+_ANDROID: Final = re.compile(r"^ ?(?:\[\d+: *[^\]]{1,20}: *\d+\]|\(\d\)\[\d+:[^\]]{1,20}\]) ?")
+# Lines of a test's own protocol, whatever they quote.
+_PROTOCOL: Final = re.compile(r"\s*(?:# |memsafe: |(?:not )?ok \d|KTAP version|TAP version|Bail out!)")
+_MARK: Final = re.compile(r"memsafe: (?:BEGIN|END)\b")
+
+# Every start pattern needs one of these: most lines are done with here.
+_KEYWORDS: Final = (
+    "BUG", "WARNING: ", "INFO: ", "UBSAN: ", "Kernel panic", "nable to handle", "NULL pointer",
+    "protection fault", "Oops", "Internal error: ", " error: 0", "unreferenced object 0x", "list_",
+    " is NULL. (", "usercopy: ", "VFS: Busy", "trusty: ", "CFI failure", " opcode: ", "stack overflow",
+    "Insufficient stack", "PANIC", "fault: ", "segment: ", "check: ", "int3: ", "Alignment trap",
+    "Bad mode in", "rust_kernel: ", "possible ", "lock order", "inconsistent ", "LOCKUP",
+    "unregister_netdevice", "SYZFA",
+)  # fmt: skip
+
+# Lines that are well known not to be reports.
+_HARMLESS: Final = re.compile(
+    r"INFO: (?:lockdep is turned off|Stall ended|NMI handler|recovery required)|will be removed"
+    r"|BUG: no syscalls to create"
+)
+
+
+def find(text: str) -> tuple[Report, ...]:
+    """All reports in the console text, in the order of their first lines."""
+    raw = text.split("\n")
+    starts = _starts(raw)
+    stamped = any(_STAMP.search(line[:200]) for line in raw[:2000])
+    reports: list[tuple[_Start, Report]] = []
+    taken: set[int] = set()
+    for start in starts.values():
+        if start.index in taken or (start.format.needs_trace and stamped and not start.line.stamped):
+            continue
+        body = _gather(raw, start, starts)
+        if start.format.needs_trace and not body.traces:
+            continue
+        taken.update(body.absorbed)
+        report = _report(start, body)
+        if any(_is_consequence(start, report, before, first) for before, first in reports[-8:]):
+            continue
+        reports.append((start, report))
+    kasan = sum(report.kind.startswith("KASAN") for _, report in reports)
+    multi_shot = kasan > 1 or "kasan_multi_shot" in text
+    return tuple(_with_one_shot(report, multi_shot) for _, report in reports)
+
+
+def _starts(raw: list[str]) -> dict[int, _Start]:
+    starts = {}
+    for index, line in enumerate(raw):
+        if any(word in line for word in _KEYWORDS):
+            start = _start(index, _parse(line))
+            if start:
+                starts[index] = start
+    return starts
+
+
+def _parse(raw: str) -> _Line:
+    raw = raw[:_LONGEST].rstrip("\r")
+    stamp = _STAMP.search(raw[:200])
+    caller = (stamp[1] or "") if stamp else ""
+    text = raw[stamp.end() :] if stamp else _LEVEL.sub("", raw)
+    return _Line(caller, _ANDROID.sub("", text), stamp is not None)
+
+
+def _start(index: int, line: _Line) -> _Start | None:
+    if _PROTOCOL.match(line.text) or _HARMLESS.search(line.text):
+        return None
+    for format in FORMATS:
+        match = format.start.search(line.text)
+        if match:
+            return _Start(index, line, format, match)
+    return None
+
+
+@dataclass
+class _Trace:
+    """One stack; an aside belongs to something else (allocation, lock chain)."""
+
+    aside: bool = False
+    frames: list[Frame] = field(default_factory=list)
+
+
+@dataclass
+class _Body:
+    end: int
+    texts: list[str] = field(default_factory=list)
+    traces: list[_Trace] = field(default_factory=list)
+    absorbed: set[int] = field(default_factory=set)
+    interleaved: bool = False
+    terminated: bool = False
+    cut: bool = False  # the console ended within the report
+
+    def frames(self, kind: Literal["pc", "call"]) -> Iterator[Frame]:
+        for trace in self.traces:
+            if not trace.aside:
+                yield from (frame for frame in trace.frames if frame.kind == kind)
+
+
+_TRACE_HEAD: Final = re.compile(r"\s*(?:Call [Tt]race|Backtrace|stack backtrace|backtrace(?: \(crc \w+\))?|NMI backtrace for)\b.*:?")
+_ASIDE: Final = re.compile(
+    r"\s*(?:Allocated|Freed|Uninit was|Local variable|Last potentially|Second to last|Memory state"
+    r"|The buggy address|Object at |kfence-#\d|value changed|Showing all locks|-> #\d|INFO: (?:Allocated|Freed)"
+    r"|.{0,60}was registered at:|irq event stamp|hardirqs last|Preemption disabled|Exception stack"
+    r"|allocated by|freed by|Bytes .* are uninit|.* was stored to memory|.* created at|page last )"
+)
+_END: Final = re.compile(r"---\[ end |Rebooting in |Kernel Offset: |Modules linked in:.*\[last unloaded")
+_PART: Final = re.compile(
+    r"\s*(?:CPU: |Hardware name|Call [Tt]race|Code: |[ER]?[A-Z0-9]{2,3} ?: |x\d+ ?: |</?[A-Z]+>|=====|-----|Modules linked"
+    r"|#\d+: |\w+ locks? held|Read of |Write of |Workqueue: |raw: |flags: |page:|\w{16}: |>\w{16}: |\^|PGD |\[<)"
+)
+
+
+def _gather(raw: list[str], start: _Start, starts: Mapping[int, _Start]) -> _Body:
+    """The lines that belong to a report, and the stacks among them."""
+    body = _Body(end=start.index + 1, texts=[start.line.text])
+    idle = 0
+    last = min(len(raw), start.index + _LONGEST_REPORT)
+    for index in range(start.index + 1, last):
+        line = _parse(raw[index])
+        if _MARK.match(line.text):
+            return body
+        ours = line.caller == start.line.caller or (start.format.all_callers and bool(line.caller))
+        if index in starts and (ours or _is_panic(starts[index])):
+            if not _continues(start, body, starts[index]):
+                body.interleaved = not start.line.caller and not body.traces
+                return body
+            body.absorbed.add(index)
+            body.end = index + 1
+        if not ours:
+            continue
+        idle = 0 if _add(body, line.text) else idle + 1
+        if idle == 0:
+            body.end = index + 1
+        if idle > _PATIENCE:
+            return body
+    body.cut = last == len(raw)
+    return body
+
+
+def _add(body: _Body, text: str) -> bool:
+    """Sorts one line into the body; False when nothing in it looks like a report."""
+    body.texts.append(text)
+    if "messages dropped" in text:
+        body.interleaved = True
+    if _END.search(text):
+        body.terminated = True
+        return True
+    if _TRACE_HEAD.match(text):
+        body.traces.append(_Trace())
+        return True
+    if _ASIDE.match(text):
+        body.traces.append(_Trace(aside=True))
+        return True
+    frame = parse_frame(text)
+    if frame and not body.terminated:
+        if not body.traces:
+            body.traces.append(_Trace())
+        body.traces[-1].frames.append(frame)
+    return frame is not None or _PART.match(text) is not None
+
+
+_PANIC: Final = "Kernel panic - not syncing"
+# Reasons that name what happened before, rather than something new.
+_AFTERMATH: Final = re.compile(
+    r"Fatal exception|panic_on_warn|KASAN|KFENCE|KMSAN|UBSAN|hung_task|softlockup|hardlockup|Hard LOCKUP"
+    r"|RCU Stall|Oops|Attempted to kill|scheduling while atomic|: panic_on|BUG!|kernel stack overflow|Machine halted"
+)
+
+
+def _is_panic(start: _Start) -> bool:
+    return _PANIC in start.line.text
+
+
+def _continues(start: _Start, body: _Body, other: _Start) -> bool:
+    """Whether a second start is only another line of the first report."""
+    if _is_panic(other):
+        return _AFTERMATH.search(other.line.text) is not None
+    if body.terminated or any(trace.frames for trace in body.traces):
+        return False
+    return other.format is start.format or (start.format.trap and (other.format.trap or "list_debug" in other.line.text))
+
+
+def _is_consequence(start: _Start, report: Report, before: _Start, first: Report) -> bool:
+    """Whether a report of its own only follows from an earlier one."""
+    if _is_panic(start):
+        return _AFTERMATH.search(start.line.text) is not None
+    if start.line.caller != before.line.caller or not before.line.caller:
+        return False
+    if before.format.trap and any(frame.name in _DYING for frame in report.frames):
+        return True
+    return start.format.trap and first.kind.startswith(_UNMAPPED)
+
+
+# A task that oopsed exits with whatever locks and counts it held.
+_DYING: Final = frozenset(("make_task_dead", "rewind_stack_and_make_dead", "rewind_stack_do_exit"))
+# KASAN only says first what the access itself then runs into.
+_UNMAPPED: Final = ("KASAN: null-ptr-deref", "KASAN: wild-memory-access", "KASAN: user-memory-access")
+
+
+def _report(start: _Start, body: _Body) -> Report:
+    format = start.format
+    groups = {name: value for name, value in start.match.groupdict().items() if value}
+    if format.detail:
+        for text in body.texts:
+            if found := format.detail.search(text):
+                groups.update((name, value) for name, value in found.groupdict().items() if value)
+                break
+    groups.setdefault("said", start.line.text.strip("[] \t"))
+    groups["said"] = _without_numbers(groups["said"])
+    function = _function(format, groups, body)
+    title = _title(format, groups, function)
+    return Report(
+        kind=title.split(" in ")[0],
+        function=function,
+        title=title,
+        type=format.type.replace("{ACCESS}", groups.get("access", "read").upper()),
+        state=_state(format, function, body),
+        start=start.index,
+        end=body.end,
+        one_shot=format.one_shot,
+        task=_task(body.texts),
+        frames=tuple(frame for trace in body.traces if not trace.aside for frame in trace.frames),
+    )
+
+
+def _state(format: Format, function: str, body: _Body) -> State:
+    if body.interleaved:
+        return "interleaved"
+    if format.sources and not function:
+        return "truncated"
+    return "complete"
+
+
+def _title(format: Format, groups: Mapping[str, str], function: str) -> str:
+    template = format.title
+    if "access" not in groups:
+        template = template.replace(" {access}", "")
+    if "{func}" in template and not function:
+        template = format.bare or template
+    return template.format_map({**groups, "func": function or "corrupted"})
+
+
+_HEX: Final = re.compile(r"\b(?:0x)?(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b|\b0x[0-9a-f]+\b")
+_NUMBER: Final = re.compile(r"(?<![\w.])\d+(?![\w])")
+_OFFSET: Final = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+")
+
+
+def _without_numbers(text: str) -> str:
+    """What a message says, without what changes from boot to boot."""
+    text = _NUMBER.sub("NUM", _HEX.sub("ADDR", _OFFSET.sub("", text)))
+    return text.strip().rstrip(".")
+
+
+def _function(format: Format, groups: Mapping[str, str], body: _Body) -> str:
+    skip = [HELPERS, *([format.skip] if format.skip else [])]
+    for source in format.sources:
+        if source == "head":
+            name = plain_name(groups.get("func", ""))
+            name = "" if any(pattern.match(name) for pattern in skip) else name
+        elif source == "pc":
+            name = first_named(list(body.frames("pc"))[:1], *skip)
+        elif source == "at":
+            name = first_named(_lock_sites(body.texts), *skip)
+        elif source == "caller":
+            name = first_named((f for t in body.texts if "caller is" in t if (f := find_symbol(t))), *skip)
+        elif source == "loop":
+            name = _looping(body)
+        elif source == "sleep":
+            name = first_named(body.frames("call"), SLEEPERS, *skip)
+        else:
+            name = first_named(body.frames("call"), *skip)
+        if name:
+            return name
+    return ""
+
+
+def _lock_sites(texts: list[str]) -> Iterator[Frame]:
+    """The functions after lockdep's "at:", on the same line or the next."""
+    for text, following in zip(texts, texts[1:] + [""]):
+        if re.search(r"\bat:\s*$", text):
+            text = following
+        elif " at: " not in text:
+            continue
+        frame = find_symbol(text.partition(" at: ")[2] or text)
+        if frame:
+            yield frame
+
+
+def _looping(body: _Body) -> str:
+    for trace in body.traces:
+        if not trace.aside and (name := looping(trace.frames)):
+            return name
+    return ""
+
+
+_TASK: Final = re.compile(r"\bComm: (.{1,16}?) (?:Not t|T)ainted|by task (\S{1,40})/\d+|INFO: task (.{1,40}):\d+ ")
+
+
+def _task(texts: list[str]) -> str:
+    for text in texts:
+        if found := _TASK.search(text):
+            return found[1] or found[2] or found[3] or ""
+    return ""
+
+
+def _with_one_shot(report: Report, multi_shot: bool) -> Report:
+    if report.kind.startswith("KASAN") and not multi_shot:
+        return Report(**{**report.__dict__, "one_shot": True})
+    return report
