@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Start, talk to, snapshot and end a guest.  Only this file knows QEMU."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import slots
+from build import cpus as host_cpus
+from cache import Cache
+from errors import NoVerdict
+from frames import BadFrame, Frame, FrameReader
+from proc import Commands, printable, spawn
+from progress import Progress
+from target import Qemu
+
+KVM_PROBE_S = 5.0
+CONSOLE_LIMIT = 64 << 20
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one guest boots: files, and the words added to the command line."""
+
+    qemu: Qemu
+    image: Path
+    initrd: Path
+    payload: Path | None
+    disk: Path | None
+    accel: str
+    cmdline: str = ""
+    restore: str = ""
+
+
+class GuestGone(Exception):
+    """The guest ended, flooded its console or broke the protocol: `str` says how."""
+
+
+class Guest:
+    """A running guest: commands in, frames out."""
+
+    def __init__(
+        self, child: subprocess.Popen[bytes], port: socket.socket, qmp: socket.socket, console: Path
+    ) -> None:
+        self._child = child
+        self._port = port
+        self._qmp = qmp
+        self._console = console
+        self._reader = FrameReader()
+        self._frames: list[Frame] = []
+
+    def send(self, line: str) -> None:
+        """One command for init.  GuestGone when nobody listens any more."""
+        try:
+            self._port.sendall(line.encode() + b"\n")
+        except OSError:
+            raise GuestGone("the guest has ended") from None
+
+    def next_frame(self, deadline: float) -> Frame | None:
+        """The next frame, None at the deadline (monotonic seconds)."""
+        while not self._frames:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            ready, _, _ = select.select([self._port], [], [], min(left, 0.5))
+            if ready:
+                self._receive()
+            elif self.console_size() > CONSOLE_LIMIT:
+                raise GuestGone("the guest flooded its console")
+        return self._frames.pop(0)
+
+    def _receive(self) -> None:
+        try:
+            data = self._port.recv(1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            raise GuestGone("the guest has ended")
+        try:
+            self._frames += self._reader.feed(data)
+        except BadFrame as error:
+            raise GuestGone(f"the results port is broken: {error}") from None
+
+    def console_size(self) -> int:
+        """Bytes on the console so far."""
+        return self._console.stat().st_size if self._console.exists() else 0
+
+    def wait_end(self, seconds: float) -> bool:
+        """Wait for QEMU to end by itself; False when it does not."""
+        try:
+            self._child.wait(seconds)
+            return True
+        except subprocess.TimeoutExpired:
+            return False
+
+    def snapshot(self, name: str) -> None:
+        """Save the whole guest into its qcow2 disk; Machine.restore continues
+        from there.  NoVerdict when QEMU refuses."""
+        answer = self._ask("human-monitor-command", {"command-line": f"savevm {name}"})
+        if answer:
+            raise NoVerdict(f"QEMU can't save the guest: {answer.strip()}")
+
+    def _ask(self, command: str, arguments: dict[str, str]) -> str:
+        with self._qmp.makefile("rw", encoding="utf-8", newline="\n") as qmp:
+            for request in ({"execute": "qmp_capabilities"},
+                            {"execute": command, "arguments": arguments}):
+                qmp.write(json.dumps(request) + "\n")
+                qmp.flush()
+                answer = _answer(qmp.readline)
+        if "error" in answer:
+            return str(answer["error"])
+        return str(answer.get("return") or "")
+
+
+def _answer(readline: object) -> dict[str, object]:
+    """The next QMP answer; greetings and events are passed over."""
+    assert callable(readline)
+    for line in iter(readline, ""):
+        message = json.loads(line)
+        if "return" in message or "error" in message:
+            return dict(message)
+    raise NoVerdict("QEMU's monitor has gone")
+
+
+def command(machine: Machine, console: Path, port_fd: int, qmp_fd: int) -> list[str]:
+    """The whole QEMU command of a guest."""
+    qemu = machine.qemu
+    accel = "kvm" if machine.accel == "kvm" else "tcg,thread=multi"
+    argv = [
+        qemu.binary, "-M", qemu.machine, "-accel", accel,
+        "-cpu", "host" if machine.accel == "kvm" else qemu.cpu,
+        "-smp", str(min(qemu.cpus, host_cpus())), "-m", f"{qemu.memory_mb}M",
+        "-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
+        "-no-reboot", "-sandbox", SANDBOX,
+        "-kernel", str(machine.image), "-initrd", str(machine.initrd),
+        "-append", f"{qemu.cmdline} {machine.cmdline}".strip(),
+        "-chardev", f"file,id=console,path={console},append=on", "-serial", "chardev:console",
+        "-chardev", f"socket,id=results,fd={port_fd}", "-device", f"virtio-serial-{qemu.bus}",
+        "-device", "virtserialport,chardev=results,name=memsafe",
+        "-chardev", f"socket,id=qmp,fd={qmp_fd}", "-mon", "chardev=qmp,mode=control",
+    ]  # fmt: skip
+    if machine.payload:
+        argv += _disk("payload", machine.payload, "raw,readonly=on", qemu.bus)
+    if machine.disk:
+        argv += _disk("scratch", machine.disk, "qcow2,discard=unmap", qemu.bus)
+    if machine.restore:
+        argv += ["-loadvm", machine.restore]
+    return [*argv, *qemu.args]
+
+
+def _disk(serial: str, path: Path, options: str, bus: str) -> list[str]:
+    return [
+        "-drive", f"if=none,id={serial},file={path},format={options}",
+        "-device", f"virtio-blk-{bus},drive={serial},serial={serial}",
+    ]  # fmt: skip
+
+
+@contextmanager
+def boot(
+    machine: Machine, console: Path, log: Path, commands: Commands, progress: Progress
+) -> Iterator[Guest]:
+    """A guest from power-on to its end; it is killed when the block is left.
+    Its vCPUs are taken from the cores that all runs on the host share."""
+    total = host_cpus()
+    with slots.cores(machine.qemu.cpus, total, progress.say):
+        port, port_end = socket.socketpair()
+        qmp, qmp_end = socket.socketpair()
+        with port, port_end, qmp, qmp_end, log.open("ab") as output:
+            fds = (port_end.fileno(), qmp_end.fileno())
+            argv = command(machine, console, *fds)
+            output.write(f"$ {printable(argv)}\n".encode())
+            output.flush()
+            with spawn(argv, stdout=output, pass_fds=fds) as child:
+                port_end.close()
+                qmp_end.close()
+                yield Guest(child, port, qmp, console)
+
+
+def overlay_disk(base: Path, path: Path, commands: Commands) -> Path:
+    """A writable qcow2 on top of `base`, one for each guest."""
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base.resolve()),
+            "-F", "qcow2", str(path)]  # fmt: skip
+    done = commands.run(argv, timeout=60)
+    if done.status:
+        raise NoVerdict("\n".join(["can't make the guest's disk:", *done.tail]))
+    return path
+
+
+def accelerator(
+    machine: Machine, cache: Cache, folder: Path, commands: Commands, progress: Progress
+) -> str:
+    """ "kvm" only when a guest has printed through it within 5 s, else "tcg";
+    remembered for this host, its kernel and its QEMU."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    version = commands.output([machine.qemu.binary, "--version"]).splitlines()[0]
+    key = f"{os.uname().nodename} {os.uname().release} {version}"
+    known = cache.root / "accel.json"
+    try:
+        answers = dict(json.loads(known.read_text()))
+    except (OSError, ValueError):
+        answers = {}
+    if key not in answers:
+        answers[key] = _probe_kvm(machine, folder, commands, progress)
+        half = known.with_suffix(".half")
+        half.write_text(json.dumps(answers, indent=1))
+        half.rename(known)
+        if answers[key] == "tcg":
+            progress.say("KVM does not run a guest here: QEMU's TCG is used, many times slower")
+    return str(answers[key])
+
+
+def _probe_kvm(machine: Machine, folder: Path, commands: Commands, progress: Progress) -> str:
+    progress.step("try KVM")
+    console = folder / "kvm-probe.log"
+    probe = replace(machine, accel="kvm", payload=None, disk=None)
+    with boot(probe, console, folder / "qemu.log", commands, progress) as guest:
+        deadline = time.monotonic() + KVM_PROBE_S
+        while time.monotonic() < deadline:
+            if guest.console_size() > 0:
+                return "kvm"
+            if guest.wait_end(0.1):
+                break
+    return "tcg"

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The three ways in which a command ends early, and their exit status."""
+
+
+class MemsafeError(Exception):
+    """A clear sentence for the user; `status` is the exit status."""
+
+    status = 2
+
+
+class NoVerdict(MemsafeError):
+    """Build, boot or infrastructure failed: nothing is known about the kernel."""
+
+    status = 2
+
+
+class UsageError(MemsafeError):
+    """The command line or a file of the project asks for something impossible."""
+
+    status = 64

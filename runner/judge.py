@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: GPL-2.0
+"""From texts to a verdict.  Takes values, returns values: no I/O, no printing.
+
+pass   every test of the manifest reported exactly once and passed, or is listed
+       with its reason; every expected report was seen and no other
+fail   a test, a report, a leak, a taint or a stale expectation says no
+none   nothing can be said: something did not run, is missing, or only skipped
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import ktap
+import leaks
+import windows
+from expect import Expectations
+from record import Job, JobResult, Run
+from windows import Window
+
+# Documentation/admin-guide/tainted-kernels.rst: out-of-tree, unsigned and test
+# modules are ours.
+TAINT_OURS = 1 << 12 | 1 << 13 | 1 << 18
+# A KASAN report taints as a bad page, a warning as a warning: where the report
+# was expected, its taint is.
+TAINT_OF_REPORTS = 1 << 5 | 1 << 9
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test's outcome.  `known` is the reason it is excused for, if it is."""
+
+    name: str
+    status: ktap.Status
+    reason: str = ""
+    seconds: float | None = None
+    known: str = ""
+    diagnostics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report of the kernel.  `state` is NEW, KNOWN, EXPECTED or MASKED."""
+
+    signature: str
+    kind: str
+    type: str
+    state: str
+    case: str
+    integrity: str = "complete"
+    reason: str = ""
+    frames: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`reasons` are sentences, the most important first."""
+
+    verdict: str
+    reasons: tuple[str, ...]
+    cases: tuple[Case, ...]
+    reports: tuple[Report, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        found = {status: 0 for status in ("pass", "fail", "skip", "error", "miss")}
+        for case in self.cases:
+            found[case.status] += 1
+        return found
+
+
+def judge(
+    run: Run,
+    results: bytes,
+    console: bytes,
+    expected: Expectations,
+    decoded: Mapping[str, str],
+) -> Verdict:
+    """The verdict of one run of one target from what it left on disk.  `decoded`
+    maps a stack frame as printed to its file and line."""
+    found = windows.of(run, console)
+    cases: list[Case] = []
+    reports: list[Report] = []
+    for job in run.manifest:
+        window = found.get(job.name)
+        job_reports = _job_reports(job, window, expected, decoded)
+        reports += job_reports
+        cases += _job_cases(job, run, results, window, job_reports)
+    reports += [
+        _report(report, "", expected, decoded) for report in windows.outside(run, console)
+    ]
+    reports += [
+        _report(report, job, expected, decoded) for job, report in leaks.found(run, results)
+    ]
+    cases = [_excuse(case, expected) for case in cases]
+    bad = [*_bad(cases, reports), *expected.problems, *_stale(run, cases, reports, expected)]
+    missing = _missing(run, cases)
+    verdict = "fail" if bad else "none" if missing else "pass"
+    return Verdict(verdict, (*bad, *missing), tuple(cases), tuple(reports))
+
+
+def _job_cases(
+    job: Job,
+    run: Run,
+    results: bytes,
+    window: Window | None,
+    reports: Sequence[Report],
+) -> list[Case]:
+    """A job's cases, and one named after the job for whatever is wrong with it."""
+    mine = [result for result in run.results if result.name == job.name]
+    if not mine:
+        return [Case(job.name, "miss", "did not run")]
+    if len(mine) > 1:
+        return [Case(job.name, "error", f"reported {len(mine)} times")]
+    result = mine[0]
+    text = results[result.offset : result.offset + result.length].decode(errors="replace")
+    if job.kind == "kunit" and not text and window:
+        text = window.text
+    parsed = ktap.parse(text)
+    cases = [_case(job, case) for case in parsed.cases]
+    times = windows.seconds(job, result, text, parsed, window)
+    cases = [replace(case, seconds=times.get(index)) for index, case in enumerate(cases)]
+    errors = [*_ending(result, cases), *parsed.problems, *_consistency(result, cases)]
+    errors += _taint(result, run, reports)
+    errors += [f"expected report was not seen: {title}" for title in _unseen(window, reports)]
+    cases += [Case(job.name, "error", error) for error in errors]
+    if not cases:
+        cases.append(Case(job.name, "miss", "reported nothing"))
+    return cases + _vanished(job, cases)
+
+
+def _case(job: Job, case: ktap.Case) -> Case:
+    """A case under its full name: a program's begins with the program."""
+    name = case.name
+    if name != job.name and not name.startswith(job.name + "."):
+        name = f"{job.name}.{name.removeprefix('global.')}"
+    return Case(name, case.status, case.reason, diagnostics=case.diagnostics)
+
+
+def _ending(result: JobResult, cases: Sequence[Case]) -> list[str]:
+    """What the job's own end says, when it is no ordinary exit."""
+    after = f" after {cases[-1].name}" if cases else ""
+    sentences = {
+        "signal": f"killed by signal {result.number}{after}",
+        "timeout": f"no end within its time limit of {result.number} s{after}",
+        "stuck": f"could not be killed after its time limit{after}",
+        "errno": f"could not be started: errno {result.number}",
+        "unload": f"the module can't be unloaded: errno {result.number}",
+        "gone": f"{result.detail}{after}",
+        "hung": f"{result.detail}{after}",
+    }
+    found = [sentences[result.outcome]] if result.outcome in sentences else []
+    if result.dropped:
+        found.append(f"{result.dropped} bytes of output over the limit were dropped")
+    return found
+
+
+def _consistency(result: JobResult, cases: Sequence[Case]) -> list[str]:
+    """A program's exit status and its results must agree."""
+    if result.outcome != "exit":
+        return []
+    bad = any(case.status in ("fail", "error", "miss") for case in cases)
+    if result.number == 0 and not cases:
+        return []
+    if result.number in (0, 4) and bad:
+        return [f"exit status {result.number} over failed cases"]
+    if result.number not in (0, 4) and not bad:
+        return [f"exit status {result.number} without a failed case"]
+    return []
+
+
+def _taint(result: JobResult, run: Run, reports: Sequence[Report]) -> list[str]:
+    before = run.guests[result.guest].begin_taint if result.guest < len(run.guests) else 0
+    for other in run.results:
+        if other is result:
+            break
+        if other.guest == result.guest:
+            before |= other.taint
+    new = result.taint & ~before & ~TAINT_OURS
+    if reports and all(report.state in ("EXPECTED", "KNOWN") for report in reports):
+        new &= ~TAINT_OF_REPORTS
+    return [f"taints the kernel: new flags {new:#x}"] if new else []
+
+
+def _vanished(job: Job, cases: Sequence[Case]) -> list[Case]:
+    """Cases of the source that no result speaks of.  A variant or a parameter
+    adds a component to the name, behind the fixture or at the end."""
+    seen = {case.name for case in cases}
+    lost = []
+    for name in job.cases:
+        head, _, tail = name.rpartition(".")
+        if name in seen or any(
+            other.startswith(name + ".") or (other.startswith(head) and other.endswith("." + tail))
+            for other in seen
+        ):
+            continue
+        lost.append(Case(name, "miss", "did not report"))
+    return lost
+
+
+def _job_reports(
+    job: Job, window: Window | None, expected: Expectations, decoded: Mapping[str, str]
+) -> list[Report]:
+    """The reports in a job's window; announced ones are EXPECTED, one each."""
+    if window is None:
+        return []
+    announced = list(window.announced)
+    found = []
+    for case, raw in window.reports:
+        report = _report(raw, case, expected, decoded)
+        if raw.title in announced and report.integrity == "complete":
+            announced.remove(raw.title)
+            report = replace(report, state="EXPECTED", reason="announced by the test")
+        found.append(report)
+    return found
+
+
+def _unseen(window: Window | None, reports: Sequence[Report]) -> list[str]:
+    """Announced reports that did not come."""
+    announced = list(window.announced) if window else []
+    for report in reports:
+        if report.state == "EXPECTED" and report.signature in announced:
+            announced.remove(report.signature)
+    return announced
+
+
+def _report(
+    raw: windows.Splat, case: str, expected: Expectations, decoded: Mapping[str, str]
+) -> Report:
+    report = Report(
+        raw.title, raw.kind, raw.type, "NEW", case, raw.state,
+        frames=tuple(_frame(frame, decoded) for frame in raw.frames), text=raw.text,
+    )  # fmt: skip
+    for entry in expected.entries:
+        if entry.covers("report", raw.title):
+            return replace(report, state="KNOWN", reason=entry.reason)
+    return report
+
+
+def _frame(frame: str, decoded: Mapping[str, str]) -> str:
+    return f"{frame} {decoded[frame]}" if frame in decoded else frame
+
+
+def _excuse(case: Case, expected: Expectations) -> Case:
+    outcome = {"skip": "skip", "fail": "fail", "error": "fail"}.get(case.status)
+    for entry in expected.entries:
+        if outcome and entry.covers(outcome, case.name, case.reason):
+            return replace(case, known=entry.reason)
+    return case
+
+
+def _bad(cases: Iterable[Case], reports: Iterable[Report]) -> list[str]:
+    """Everything that says no, reports first."""
+    found = [
+        f"{report.signature}" + (f" in {report.case}" if report.case else " outside of any test")
+        for report in reports
+        if report.state in ("NEW", "MASKED")
+    ]
+    for case in cases:
+        if case.status in ("fail", "error") and not case.known:
+            found.append(f"{case.name}: {case.reason or case.status}")
+    return found
+
+
+def _stale(
+    run: Run, cases: Sequence[Case], reports: Sequence[Report], expected: Expectations
+) -> list[str]:
+    """Entries that excuse nothing any more.  In a filtered run only those whose
+    test ran can be told."""
+    ran = {job.name for job in run.manifest}
+    stale = []
+    for entry in expected.entries:
+        if entry.outcome == "report":
+            used = any(entry.covers("report", report.signature) for report in reports)
+            applies = not run.filtered
+        else:
+            used = any(case.known and fnmatch.fnmatchcase(case.name, entry.name) for case in cases)
+            applies = not run.filtered or entry.name.partition(".")[0] in ran
+        if applies and not used:
+            stale.append(f"stale expectation in line {entry.line}: {entry.outcome} {entry.name}")
+    return stale
+
+
+def _missing(run: Run, cases: Sequence[Case]) -> list[str]:
+    """Everything for which nothing can be said."""
+    found = list(run.problems)
+    found += [f"{case.name}: {case.reason}" for case in cases if case.status == "miss"]
+    skips = [case for case in cases if case.status == "skip" and not case.known]
+    found += [f"undeclared skip: {case.name}: {case.reason}" for case in skips]
+    if not any(case.status == "pass" for case in cases):
+        found.append("no test passed")
+    if run.guests and not run.guests[-1].ended:
+        found.append(f"the last guest did not reach its end mark: {run.guests[-1].detail}")
+    found += [
+        f"guest {guest.index + 1}: kmemleak switched itself off, leaks were not seen"
+        for guest in run.guests
+        if guest.kmemleak == "off"
+    ]
+    return found

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which tests there are: found by pattern in the project's sources."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from pathlib import Path
+
+from errors import UsageError
+from record import Job
+
+KUNIT_CASE = re.compile(r"^\s*KUNIT_CASE(?:_PARAM|_SLOW|_ATTR|_PARAM_ATTR)?\(\s*(\w+)", re.M)
+HARNESS_CASE = re.compile(r"^TEST(?:_F(?:_TIMEOUT|_SIGNAL)?)?\(\s*(\w+)(?:\s*,\s*(\w+))?", re.M)
+
+
+def jobs(project: Path, extra: Path | None = None) -> list[Job]:
+    """All KUnit suites, then all programs, sorted by name; `extra` is a folder
+    with further programs."""
+    found = [kunit(path) for path in sorted((project / "kunit").glob("memsafe_*_kunit.c"))]
+    for folder in [project / "selftests"] if extra is None else [extra]:
+        found += [program(path) for path in sorted(folder.glob("*_test.c"))]
+    return found
+
+
+def kunit(path: Path) -> Job:
+    name = path.name.removesuffix("_kunit.c")
+    cases = KUNIT_CASE.findall(path.read_text())
+    return Job(name, "kunit", tuple(f"{name}.{case}" for case in cases))
+
+
+def program(path: Path) -> Job:
+    """Cases as the judge names them: subject.case or subject.fixture.case."""
+    name = path.name.removesuffix("_test.c")
+    cases = []
+    for first, second in HARNESS_CASE.findall(path.read_text()):
+        fixture, case = (first, second) if second else ("global", first)
+        cases.append(f"{name}.{case}" if fixture in (name, "global") else f"{name}.{fixture}.{case}")
+    return Job(name, "program", tuple(cases))
+
+
+def select(all_jobs: list[Job], pattern: str | None) -> list[Job]:
+    """Jobs whose name, or one of whose cases, matches the glob.  UsageError when
+    none does."""
+    if pattern is None:
+        return all_jobs
+    names = [pattern, pattern.partition(".")[0]]
+    chosen = [job for job in all_jobs if any(fnmatch.fnmatch(job.name, name) for name in names)]
+    if not chosen:
+        raise UsageError(f"no suite or program matches {pattern!r}")
+    return chosen

@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""memsafe: does this kernel still keep its memory promises?
+
+Builds a sanitizer kernel, boots it in QEMU, runs KUnit suites and selftests,
+reads the console for reports and gives one verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import signal
+import sys
+from pathlib import Path
+
+import packages
+from errors import MemsafeError, UsageError
+
+PROJECT = Path(__file__).resolve().parent.parent
+STATUS = """\
+exit status:
+  0    as expected
+  1    a test, a report or a stale expectation says no
+  2    no verdict: build, boot or infrastructure failed, something did not run
+  64   usage
+  130  interrupted
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse ends with 2 on a bad command line; ours is 64."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"{message}\ntry: {self.prog} --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = Parser(
+        prog="memsafe.py",
+        description=__doc__,
+        epilog=STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="build, boot, run all tests, judge")
+    _building(run)
+    _running(run)
+    listing = commands.add_parser("list", help="list suites, programs and their cases")
+    listing.add_argument("filter", nargs="?", help="glob on a suite's or program's name")
+    judging = commands.add_parser("judge", help="judge a saved run again")
+    judging.add_argument("folder", type=Path, help="results/<run> or results/<run>/<target>")
+    judging.add_argument("--json", action="store_true", help="print verdict.json's object")
+    judging.add_argument("--expect", type=Path, help="a file of expectations of your own")
+    return top
+
+
+def _building(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--target", default="x86_64-kasan", help="default: %(default)s")
+    command.add_argument("--kernel", type=Path, help="a kernel tree instead of Debian's source")
+    command.add_argument("--kconfig_add", action="append", default=[], metavar="CONFIG_X=y",
+                         help="one more option")  # fmt: skip
+    command.add_argument("--jobs", type=int, default=0, help="of make; default: all cores")
+    command.add_argument("--results", type=Path, default=PROJECT / "results",
+                         help="folder for results; default: results/")  # fmt: skip
+    command.add_argument("--dry_run", action="store_true", help="print every command, run none")
+
+
+def _running(command: argparse.ArgumentParser) -> None:
+    command.add_argument("filter", nargs="?", help="glob on a suite's or program's name")
+    command.add_argument("--timeout", type=int, default=0, metavar="S",
+                         help="of one suite or program, in seconds of a fast guest")  # fmt: skip
+    command.add_argument("--json", action="store_true", help="print verdict.json's object")
+    command.add_argument("--expect", type=Path, help="a file of expectations of your own")
+
+
+def _underscores(argv: list[str]) -> list[str]:
+    """Accept --kconfig-add for --kconfig_add, as kunit.py's users would write."""
+    words = []
+    for word in argv:
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            word = "--" + name[2:].replace("-", "_") + equals + value
+        words.append(word)
+    return words
+
+
+def main(argv: list[str]) -> int:
+    options = parser().parse_args(_underscores(argv))
+    if not getattr(options, "dry_run", False):
+        packages.ensure(packages.listed(PROJECT / "configs/packages.txt"))
+    import commands  # what it imports may have been installed just now
+
+    return commands.dispatch(options, argv)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        print("memsafe: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except MemsafeError as error:
+        print(f"memsafe: {error}", file=sys.stderr)
+        sys.exit(error.status)
+    except BrokenPipeError:
+        sys.exit(2)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "the disk is full" if full else error.strerror or str(error)
+        print(f"memsafe: {what}: {error.filename or ''}", file=sys.stderr)
+        sys.exit(2)

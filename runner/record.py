@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a run leaves behind for the judge: run.json beside the texts it points into.
+
+Output of tests is never parsed for where it begins and ends: run.json holds the
+offsets, so a test can't print its way into another one's results.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from errors import NoVerdict
+
+FORMAT = 1
+Kind = Literal["kunit", "program"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One module or program of the manifest; `cases` are the names its source
+    declares, to notice one that vanishes."""
+
+    name: str
+    kind: Kind
+    cases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """How a job ended.  `outcome`: exit, signal, timeout, stuck, errno, unload
+    (from init), or gone (the guest ended in it), hung (the host gave up on it).
+    Times are the guest's, in ms since boot; offset and length in results.ktap;
+    `marks` say when output came: bytes so far, ms since the job began."""
+
+    name: str
+    guest: int
+    outcome: str
+    number: int = 0
+    detail: str = ""
+    begin_ms: int = 0
+    end_ms: int = 0
+    taint: int = 0
+    dropped: int = 0
+    offset: int = 0
+    length: int = 0
+    marks: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class GuestResult:
+    """One boot.  `console` and `leaks` are offset and length in console.log and
+    results.ktap; `ended` says that the end mark was reached."""
+
+    index: int
+    hello: dict[str, str]
+    cmdline: str = ""
+    kmemleak: str = ""
+    ended: bool = False
+    detail: str = ""
+    begin_taint: int = 0
+    console: tuple[int, int] = (0, 0)
+    leaks: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything known about one run of one target but its texts."""
+
+    target: str
+    manifest: tuple[Job, ...]
+    results: tuple[JobResult, ...] = ()
+    guests: tuple[GuestResult, ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    filtered: bool = False
+
+    def save(self, folder: Path) -> None:
+        """Write run.json, whole or not at all."""
+        half = folder / "run.json.half"
+        half.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+        half.replace(folder / "run.json")
+
+    def add(self, result: JobResult) -> "Run":
+        return replace(self, results=(*self.results, result))
+
+
+def load(folder: Path) -> Run:
+    """Read a saved run; NoVerdict when the folder holds none that we know."""
+    try:
+        data = json.loads((folder / "run.json").read_text())
+        return _run(data)
+    except OSError:
+        raise NoVerdict(f"{folder} holds no run (no run.json)") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise NoVerdict(f"{folder}/run.json is not a run of this version: {error}") from None
+
+
+def _run(data: dict[str, Any]) -> Run:
+    if data.pop("format") != FORMAT:
+        raise ValueError("another format")
+    data["manifest"] = tuple(
+        Job(**{**job, "cases": tuple(job["cases"])}) for job in data["manifest"]
+    )
+    data["results"] = tuple(
+        JobResult(**{**result, "marks": tuple(_span(mark) for mark in result["marks"])})
+        for result in data["results"]
+    )
+    data["guests"] = tuple(
+        GuestResult(**{**guest, "console": _span(guest["console"]), "leaks": _span(guest["leaks"])})
+        for guest in data["guests"]
+    )
+    data["problems"] = tuple(data["problems"])
+    return Run(**data)
+
+
+def _span(pair: list[int]) -> tuple[int, int]:
+    offset, length = pair
+    return int(offset), int(length)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Everything that goes into a guest beside the kernel: modules, programs, init,
+and the disk that carries them.
+
+The programs, their harness and init come from the project and a pinned source,
+never from the tree under test: a patch can't change its judge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from build import Builder, Kernel, compiler_name, digest
+from errors import NoVerdict
+from source import Source
+from target import PROJECT, Target
+
+MODULE_DIRS = ("module", "kunit")
+SCRATCH_MB = 64
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`modules` are unstripped .ko files by name (for decoding reports)."""
+
+    initrd: Path
+    payload: Path
+    scratch: Path
+    modules: dict[str, Path]
+
+
+@contextmanager
+def prepare(
+    target: Target, kernel: Kernel, pinned: Source, extra: Path | None, builder: Builder
+) -> Iterator[Stage]:
+    """Build what has changed and pack it.  `extra` is a folder of further guest
+    programs (the tests of the judge have some)."""
+    headers = _headers(target, pinned, builder)
+    inputs = digest(
+        kernel.content, pinned.content, *_hashes(("module", "kunit", "selftests", "runner/guest")),
+        *(_hashes((str(extra),)) if extra else ()), *target.modules,
+    )
+    key = f"{target.name}-{inputs}"
+    images = builder.cache.entry("images", key)
+    work = kernel.folder / "stage"
+    with builder.cache.hold("images", f"work-{kernel.folder.name}", exclusive=True):
+        if not (images / "payload.img").exists():
+            with builder.timed("build"):
+                builder.progress.step("build modules and programs")
+                _modules(target, kernel, work, builder)
+                _programs(target, pinned, headers, work, extra, builder)
+                _init(target, work, builder)
+                _pack(work, images, builder)
+    with builder.cache.hold("images", key, exclusive=False):
+        found = {path.stem: path for path in (images / "debug").glob("*.ko")}
+        yield Stage(
+            images / "initrd.cpio", images / "payload.img", images / "scratch.qcow2", found
+        )
+
+
+def _hashes(names: Iterable[str]) -> list[str]:
+    """Names and contents of all source files below some folders."""
+    found = []
+    for name in names:
+        for path in sorted((PROJECT / name).rglob("*")):
+            if path.is_file() and path.suffix in ("", ".c", ".h", ".sh", ".S"):
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                found.append(f"{path.name}:{content}")
+    return found
+
+
+def _copy_changed(source: Path, copy: Path) -> None:
+    """Bring a copy up to date, touching only what differs, so that make builds
+    only that; objects stay, sources that are gone go."""
+    copy.mkdir(parents=True, exist_ok=True)
+    wanted = {path.name for path in source.iterdir() if path.is_file()}
+    for path in copy.iterdir():
+        if path.suffix in (".c", ".h") and path.name not in wanted:
+            if not path.name.endswith(".mod.c"):
+                path.unlink()
+    for name in wanted:
+        new, old = source / name, copy / name
+        if not old.exists() or old.read_bytes() != new.read_bytes():
+            shutil.copyfile(new, old)
+
+
+def _headers(target: Target, pinned: Source, builder: Builder) -> Path:
+    """The user API headers of the pinned source."""
+    key = f"{target.arch}-{digest(pinned.content)}"
+    path = builder.cache.entry("headers", key)
+    with builder.cache.hold("headers", key, exclusive=True):
+        if not (path / "include").is_dir():
+            builder.progress.step("install user headers")
+            half = path.with_name(path.name + ".half")
+            shutil.rmtree(half, ignore_errors=True)
+            place = ["-C", str(pinned.path), f"O={half / 'build'}"]
+            builder.make(
+                target, [*place, f"INSTALL_HDR_PATH={half}", "headers_install"], "user headers"
+            )
+            shutil.rmtree(half / "build", ignore_errors=True)
+            if not builder.commands.dry:
+                half.rename(path)
+    return path / "include"
+
+
+def _modules(target: Target, kernel: Kernel, work: Path, builder: Builder) -> None:
+    for name in MODULE_DIRS:
+        if not builder.commands.dry:
+            _copy_changed(PROJECT / name, work / name)
+        place = ["-C", str(kernel.source.path), f"O={kernel.folder}", f"M={work / name}"]
+        builder.make(target, [*place, "modules"], f"{name}/")
+
+
+def _programs(target: Target, pinned: Source, headers: Path, work: Path, extra: Path | None,
+              builder: Builder) -> None:
+    for folder in [PROJECT / "selftests", *([extra] if extra else [])]:
+        out = work / folder.name
+        if not builder.commands.dry:
+            out.mkdir(parents=True, exist_ok=True)
+        argv = [
+            "make", f"-j{builder.jobs}", "-C", str(folder), f"KSRC={pinned.path}",
+            f"OUTPUT={out}", f"KHDR_INCLUDES=-isystem {headers}",
+            f"CC={compiler_name(target)}", f"ARCH={target.arch}", "all",
+        ]
+        done = builder.commands.run(argv, log=builder.log, env=builder.environment(), timeout=600)
+        if done.status:
+            raise NoVerdict("\n".join([f"{folder.name}/ does not build:", *done.tail]))
+
+
+def _init(target: Target, work: Path, builder: Builder) -> None:
+    """init alone is the initramfs: the less there is to unpack, the sooner it runs."""
+    root = work / "initramfs"
+    if not builder.commands.dry:
+        shutil.rmtree(root, ignore_errors=True)
+        for name in ("dev", "proc", "sys", "tmp"):
+            (root / name).mkdir(parents=True)
+    sources = [str(path) for path in sorted((PROJECT / "runner/guest").glob("*.c"))]
+    argv = [compiler_name(target), "-D_GNU_SOURCE", "-static", "-Os", "-s", "-Wall", "-Wextra",
+            "-o", str(root / "init"), *sources]
+    pack = ["sh", "-c", 'cd "$1" && find . | cpio -o -H newc -R 0:0 --quiet > "$2"', "pack",
+            str(root), str(work / "initrd.cpio")]
+    for command in (argv, pack):
+        done = builder.commands.run(command, log=builder.log, timeout=300)
+        if done.status:
+            raise NoVerdict("\n".join(["the guest's init does not build:", *done.tail]))
+
+
+def _pack(work: Path, images: Path, builder: Builder) -> None:
+    """A read-only ext4 disk with modules/ and bin/, and an empty scratch disk."""
+    if builder.commands.dry:
+        return builder.commands.show(f"pack {images}/payload.img")
+    half = images.with_name(images.name + ".half")
+    shutil.rmtree(half, ignore_errors=True)
+    tree = half / "tree"
+    for name in ("modules", "bin"):
+        (tree / name).mkdir(parents=True)
+    (half / "debug").mkdir()
+    for module in (path for name in MODULE_DIRS for path in (work / name).glob("*.ko")):
+        shutil.copyfile(module, half / "debug" / module.name)
+        _tool(["strip", "--strip-debug", "-o", str(tree / "modules" / module.name), str(module)],
+              builder)
+    for folder in (path for path in work.iterdir() if path.name not in MODULE_DIRS):
+        for program in folder.iterdir() if folder.is_dir() else ():
+            if program.is_file() and os.access(program, os.X_OK) and program.name != "init":
+                _tool(["strip", "-o", str(tree / "bin" / program.name), str(program)], builder)
+    shutil.copyfile(work / "initrd.cpio", half / "initrd.cpio")
+    _disks(tree, half, builder)
+    shutil.rmtree(tree)
+    half.rename(images)
+
+
+def _disks(tree: Path, half: Path, builder: Builder) -> None:
+    size = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
+    megabytes = size * 5 // 4 // (1 << 20) + 4
+    plain = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0"]
+    _tool([*plain, "-d", str(tree), str(half / "payload.img"), f"{megabytes}M"], builder)
+    _tool([*plain, str(half / "scratch.img"), f"{SCRATCH_MB}M"], builder)
+    _tool(["qemu-img", "convert", "-O", "qcow2", str(half / "scratch.img"),
+           str(half / "scratch.qcow2")], builder)
+    (half / "scratch.img").unlink()
+
+
+def _tool(argv: list[str], builder: Builder) -> None:
+    done = builder.commands.run(argv, log=builder.log, timeout=300)
+    if done.status:
+        raise NoVerdict("\n".join([f"{argv[0]} failed:", *done.tail]))

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Stack frames to file and line, with the binutils of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from errors import NoVerdict
+from proc import Commands
+from splat import Frame
+from windows import printed
+
+
+def decode(
+    frames: Iterable[Frame], vmlinux: Path, modules: Mapping[str, Path], commands: Commands
+) -> dict[str, str]:
+    """Frame as printed to "file:line"; frames that can't be decoded are left out."""
+    wanted: dict[Path, dict[str, Frame]] = {}
+    for frame in frames:
+        binary = modules.get(frame.module) if frame.module else vmlinux
+        if binary and binary.is_file():
+            wanted.setdefault(binary, {})[printed(frame)] = frame
+    found: dict[str, str] = {}
+    for binary, texts in wanted.items():
+        found |= _decode_in(binary, texts, commands)
+    return found
+
+
+def _decode_in(binary: Path, texts: Mapping[str, Frame], commands: Commands) -> dict[str, str]:
+    try:
+        symbols = _text_symbols(binary, commands)
+        places = {
+            text: symbols[frame.function] + frame.offset - (frame.kind == "call")
+            for text, frame in texts.items()
+            if frame.function in symbols
+        }
+        if not places:
+            return {}
+        section = ["-j", ".text"] if binary.suffix == ".ko" else []
+        addresses = [f"{address:#x}" for address in places.values()]
+        lines = commands.output(["addr2line", "-e", str(binary), *section, *addresses])
+    except NoVerdict:
+        return {}
+    return {
+        text: line.split(" (discriminator")[0]
+        for text, line in zip(places, lines.splitlines())
+        if not line.startswith("??")
+    }
+
+
+def _text_symbols(binary: Path, commands: Commands) -> dict[str, int]:
+    found = {}
+    for line in commands.output(["nm", str(binary)]).splitlines():
+        words = line.split()
+        if len(words) == 3 and words[1] in "tTwW":
+            found.setdefault(words[2], int(words[0], 16))
+    return found
