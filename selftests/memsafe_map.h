@@ -113,7 +113,8 @@ static inline void *free_range(size_t len, size_t align)
 	char *p = mmap(NULL, len + align, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (p == MAP_FAILED || munmap(p, len + align))
+	/* No mmap() without MAP_FIXED returns NULL, one that does nothing may. */
+	if (p == MAP_FAILED || !p || munmap(p, len + align))
 		return MAP_FAILED;
 	return (void *)(((uintptr_t)p + align - 1) & ~(align - 1));
 }
