@@ -132,6 +132,11 @@ def _answer(readline: object) -> dict[str, object]:
     raise NoVerdict("QEMU's monitor has gone")
 
 
+def version(qemu: Qemu, commands: Commands) -> str:
+    """The first line that QEMU says of itself; NoVerdict when it is not there."""
+    return commands.output([qemu.binary, "--version"]).splitlines()[0]
+
+
 def command(machine: Machine, console: Path, port_fd: int, qmp_fd: int) -> list[str]:
     """The whole QEMU command of a guest."""
     qemu = machine.qemu
@@ -203,8 +208,8 @@ def accelerator(
     remembered for this host, its kernel and its QEMU."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
-    version = commands.output([machine.qemu.binary, "--version"]).splitlines()[0]
-    key = f"{os.uname().nodename} {os.uname().release} {version}"
+    host = os.uname()
+    key = f"{host.nodename} {host.release} {version(machine.qemu, commands)}"
     known = cache.root / "accel.json"
     try:
         answers = dict(json.loads(known.read_text()))

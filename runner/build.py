@@ -94,6 +94,11 @@ def compiler_name(target: Target) -> str:
     return f"{target.cross_compile}gcc"
 
 
+def compiler_version(target: Target, commands: Commands) -> str:
+    """The first line that the compiler says of itself."""
+    return commands.output([compiler_name(target), "--version"]).splitlines()[0]
+
+
 def kbuild_variables(target: Target) -> list[str]:
     """Command line variables of every kbuild call; fixed KBUILD_BUILD_* values
     make the same sources give the same objects."""
@@ -124,7 +129,7 @@ def kernel(target: Target, source: Source, extra: str, builder: Builder) -> Iter
     if target.arch == "um" or not target.make_targets:
         raise NoVerdict(f"{target.name} has no kernel to build")
     fragments = targets.fragment_text(target) + "\n" + extra
-    compiler = builder.commands.output([compiler_name(target), "--version"]).splitlines()[0]
+    compiler = compiler_version(target, builder.commands)
     recipe = digest(fragments, compiler, *kbuild_variables(target), *target.make_targets)
     identity = source.content if source.pinned else str(source.path)
     key = f"{target.name}-{digest(identity, recipe)}"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from errors import NoVerdict
 
-KINDS = ("sources", "headers", "kernels", "images", "overlays")
+KINDS = ("sources", "headers", "kernels", "stages", "images", "overlays")
 DEFAULT_CAP_GIB = 30
 
 

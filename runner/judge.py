@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 
 import ktap
 import leaks
+import splat
 import windows
 from expect import Expectations
+from ktap_line import Status
 from record import Job, JobResult, Run
 from windows import Window
 
@@ -33,7 +35,7 @@ class Case:
     """One test's outcome.  `known` is the reason it is excused for, if it is."""
 
     name: str
-    status: ktap.Status
+    status: Status
     reason: str = ""
     seconds: float | None = None
     known: str = ""
@@ -100,6 +102,21 @@ def judge(
     missing = _missing(run, cases)
     verdict = "fail" if bad else "none" if missing else "pass"
     return Verdict(verdict, (*bad, *missing), tuple(cases), tuple(reports))
+
+
+def of_log(text: str) -> tuple[tuple[Case, ...], tuple[Report, ...], tuple[str, ...]]:
+    """Cases, reports and problems of any log, without a run around it."""
+    parsed = ktap.parse(text)
+    cases = tuple(
+        Case(case.name, case.status, case.reason, diagnostics=case.diagnostics)
+        for case in parsed.cases
+    )
+    lines = text.split("\n")
+    reports = tuple(
+        _report(windows.splat_of(report, lines), "", Expectations(), {})
+        for report in splat.find(text)
+    )
+    return cases, reports, parsed.problems
 
 
 def _job_cases(

@@ -28,6 +28,13 @@ exit status:
 """
 
 
+EXEC_HELP = {
+    "image": "what QEMU boots: vmlinux or bzImage",
+    "modules": "folder with memsafe_dev.ko and memsafe_*_kunit.ko for it",
+    "config": "its .config",
+}
+
+
 class Parser(argparse.ArgumentParser):
     """argparse ends with 2 on a bad command line; ours is 64."""
 
@@ -46,30 +53,58 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="build, boot, run all tests, judge")
     _building(run)
     _running(run)
-    listing = commands.add_parser("list", help="list suites, programs and their cases")
-    listing.add_argument("filter", nargs="?", help="glob on a suite's or program's name")
+    build = commands.add_parser("build", help="build only; prints what exec takes")
+    _building(build)
+    execute = commands.add_parser("exec", help="boot and judge a kernel that is built")
+    _target(execute)
+    for name in ("image", "modules", "config"):
+        execute.add_argument(f"--{name}", type=Path, required=True, help=EXEC_HELP[name])
+    _running(execute)
     judging = commands.add_parser("judge", help="judge a saved run again")
     judging.add_argument("folder", type=Path, help="results/<run> or results/<run>/<target>")
-    judging.add_argument("--json", action="store_true", help="print verdict.json's object")
-    judging.add_argument("--expect", type=Path, help="a file of expectations of your own")
+    _judging(judging)
+    parse = commands.add_parser("parse", help="cases and reports of any log")
+    parse.add_argument("file", help="a file, or - for standard input")
+    parse.add_argument("--json", action="store_true", help="objects as in verdict.json")
+    listing = commands.add_parser("list", help="list suites, programs and their cases")
+    listing.add_argument("filter", nargs="?", help="glob on a suite's or program's name")
+    over = commands.add_parser("overlay", help="a kernel tree with the suites built in")
+    over.add_argument("tree", type=Path, metavar="KERNEL_TREE")
+    over.add_argument("--output", type=Path, required=True, metavar="DIR")
+    cache = commands.add_parser("cache", help="show or prune the cache")
+    cache.add_argument("action", nargs="?", choices=["show", "prune"], default="show")
+    cache.add_argument("--gib", type=float, help="prune down to this size; default: the cap")
     return top
 
 
-def _building(command: argparse.ArgumentParser) -> None:
+def _target(command: argparse.ArgumentParser) -> None:
     command.add_argument("--target", default="x86_64-kasan", help="default: %(default)s")
+    command.add_argument("--dry_run", action="store_true", help="print every command, run none")
+
+
+def _building(command: argparse.ArgumentParser) -> None:
+    _target(command)
     command.add_argument("--kernel", type=Path, help="a kernel tree instead of Debian's source")
     command.add_argument("--kconfig_add", action="append", default=[], metavar="CONFIG_X=y",
                          help="one more option")  # fmt: skip
     command.add_argument("--jobs", type=int, default=0, help="of make; default: all cores")
-    command.add_argument("--results", type=Path, default=PROJECT / "results",
-                         help="folder for results; default: results/")  # fmt: skip
-    command.add_argument("--dry_run", action="store_true", help="print every command, run none")
 
 
 def _running(command: argparse.ArgumentParser) -> None:
     command.add_argument("filter", nargs="?", help="glob on a suite's or program's name")
+    command.add_argument("--results", type=Path, default=PROJECT / "results",
+                         help="folder for results; default: results/")  # fmt: skip
     command.add_argument("--timeout", type=int, default=0, metavar="S",
                          help="of one suite or program, in seconds of a fast guest")  # fmt: skip
+    command.add_argument("--programs", type=Path, metavar="DIR",
+                         help="guest programs instead of selftests/")  # fmt: skip
+    command.add_argument("--env", action="append", default=[], metavar="VAR=VALUE",
+                         help="environment of the programs")  # fmt: skip
+    command.add_argument("--no_leaks", action="store_true", help="no kmemleak scans")
+    _judging(command)
+
+
+def _judging(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print verdict.json's object")
     command.add_argument("--expect", type=Path, help="a file of expectations of your own")
 

@@ -102,21 +102,29 @@ def load(folder: Path) -> Run:
 def _run(data: dict[str, Any]) -> Run:
     if data.pop("format") != FORMAT:
         raise ValueError("another format")
-    data["manifest"] = tuple(
-        Job(**{**job, "cases": tuple(job["cases"])}) for job in data["manifest"]
-    )
-    data["results"] = tuple(
-        JobResult(**{**result, "marks": tuple(_span(mark) for mark in result["marks"])})
-        for result in data["results"]
-    )
-    data["guests"] = tuple(
-        GuestResult(**{**guest, "console": _span(guest["console"]), "leaks": _span(guest["leaks"])})
-        for guest in data["guests"]
-    )
-    data["problems"] = tuple(data["problems"])
-    return Run(**data)
+    fields: dict[str, Any] = dict(data)
+    fields["manifest"] = tuple(_job(job) for job in data["manifest"])
+    fields["results"] = tuple(_result(result) for result in data["results"])
+    fields["guests"] = tuple(_guest(guest) for guest in data["guests"])
+    fields["problems"] = tuple(data["problems"])
+    return Run(**fields)
+
+
+def _job(data: dict[str, Any]) -> Job:
+    return Job(data["name"], data["kind"], tuple(data["cases"]))
+
+
+def _result(data: dict[str, Any]) -> JobResult:
+    fields: dict[str, Any] = {**data, "marks": tuple(_span(mark) for mark in data["marks"])}
+    return JobResult(**fields)
+
+
+def _guest(data: dict[str, Any]) -> GuestResult:
+    spans = {name: _span(data[name]) for name in ("console", "leaks")}
+    fields: dict[str, Any] = {**data, **spans}
+    return GuestResult(**fields)
 
 
 def _span(pair: list[int]) -> tuple[int, int]:
-    offset, length = pair
-    return int(offset), int(length)
+    first, second = pair
+    return int(first), int(second)

@@ -121,6 +121,16 @@ def summary(target: Mapping[str, Any], verbose: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
+def log_summary(shown: Mapping[str, Any]) -> str:
+    """What `parse` says of a log: a line each case and report, then the counts."""
+    lines = [f"{case['status'].upper():5} {case['name']}  {case['reason']}".rstrip()
+             for case in shown["cases"]]  # fmt: skip
+    lines += [f"{report['state']:5} {report['signature']}" for report in shown["reports"]]
+    lines += [f"problem: {problem}" for problem in shown["problems"]]
+    lines.append(f"{len(shown['cases'])} cases, {len(shown['reports'])} reports")
+    return "\n".join(lines)
+
+
 def junit(target: Mapping[str, Any]) -> str:
     """JUnit XML: one suite a program or KUnit suite, reports in one of their own."""
     suites: dict[str, TestSuite] = {}

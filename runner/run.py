@@ -3,47 +3,45 @@
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
 import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import boot
 import build
-import expect
-import judge
 import manifest
 import packages
-import record
-import report
+import results
 import source
 import stage
 import symbols
 import target as targets
+import uml
 import windows
 from boot import Machine
-from build import Builder
+from build import Builder, Kernel
 from cache import Cache, cap_bytes
 from collect import Collector
 from errors import NoVerdict
 from proc import Commands
 from progress import Progress
-from record import Job, Run
+from record import Run
 from source import Source
-from target import CONFIGS, PROJECT, Target
+from stage import Stage
+from target import PROJECT, Target
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asked for."""
+    """What the command line asked for.  `image`, `modules` and `config` are of a
+    kernel built elsewhere; `extra` is a folder of programs instead of ours."""
 
     target: str
     argv: tuple[str, ...]
@@ -54,8 +52,12 @@ class Options:
     jobs: int = 0
     timeout: int = 0
     environment: tuple[str, ...] = ()
+    leaks: bool = True
     extra: Path | None = None
     expectations: Path | None = None
+    image: Path | None = None
+    modules: Path | None = None
+    config: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -67,106 +69,130 @@ class Tools:
     progress: Progress
 
 
+@dataclass(frozen=True)
+class Built:
+    """What a guest needs, held in the cache while in use."""
+
+    target: Target
+    kernel: Kernel
+    stage: Stage
+
+
 def run(options: Options, tools: Tools) -> dict[str, Any]:
     """Build, boot, collect, judge, report: one target.  Returns verdict.json's
     object; everything is in results/<run>/<target>/."""
     begin = time.monotonic()
-    target, source_tree, pinned = prepare(options, tools)
+    target = load(options)
     jobs = manifest.select(manifest.jobs(PROJECT, options.extra), options.pattern)
-    folder = new_folder(options, target.name)
-    with ExitStack() as held:
-        scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="memsafe-")))
-        builder = _builder(options, tools, folder)
-        extra = "\n".join(options.kconfig_add)
-        kernel = held.enter_context(build.kernel(target, source_tree, extra, builder))
-        staged = held.enter_context(
-            stage.prepare(target, kernel, pinned, options.extra, builder)
-        )
-        shutil.copyfile(kernel.config, folder / "config")
-        machine = _machine(target, kernel.image, staged, tools, folder)
-        collector = Collector(
-            target, machine, folder, scratch, tools.commands, tools.progress, options.environment
-        )
-        start = Run(
-            target.name,
-            tuple(jobs),
-            facts=_facts(options, target, kernel, machine, tools),
-            seconds=builder.seconds,
-            filtered=options.pattern is not None,
-        )
-        try:
-            result = collector.collect(start)
-        finally:
-            tools.progress.done()
-        _decode(result, folder, kernel.folder / "vmlinux", staged.modules, tools.commands)
-    seconds = {**result.seconds, "total": time.monotonic() - begin}
-    replace(result, seconds=seconds).save(folder)
-    document = judged(folder, options.expectations)
-    write(document, folder)
+    if target.kunit_py:
+        jobs = [job for job in jobs if job.kind == "kunit"]
+    folder = results.new_folder(options.results, target.name)
+    builder = make_builder(options, tools, folder / "build.log")
+    start = Run(target.name, tuple(jobs), filtered=options.pattern is not None)
+    try:
+        if target.kunit_py:
+            done = _with_kunit_py(options, target, start, folder, builder, tools)
+        else:
+            done = _in_guests(options, target, start, folder, builder, tools)
+    finally:
+        tools.progress.done()
+    seconds = {**done.seconds, **builder.seconds, "total": time.monotonic() - begin}
+    replace(done, seconds=seconds).save(folder)
+    document = results.judged(folder, options.expectations)
+    results.write(document, folder)
     tools.cache.prune(cap_bytes())
     return document
 
 
-def prepare(options: Options, tools: Tools) -> tuple[Target, Source, Source]:
-    """The target, the tree under test and the pinned tree."""
+def load(options: Options) -> Target:
+    """The target with what the command line changes, its packages installed."""
     target = targets.load(options.target)
     if options.timeout:
         target = replace(target, timeouts=replace(target.timeouts, job=float(options.timeout)))
     packages.ensure(target.packages)
+    return target
+
+
+def make_builder(options: Options, tools: Tools, log: Path) -> Builder:
+    return Builder(tools.cache, tools.commands, tools.progress, options.jobs or build.cpus(), log)
+
+
+@contextmanager
+def built(options: Options, target: Target, builder: Builder, tools: Tools) -> Iterator[Built]:
+    """Kernel and stage, built where they have changed."""
     pinned = source.distribution(target.kernel, tools.cache, tools.commands, tools.progress)
-    if options.kernel:
-        return target, source.tree(options.kernel, tools.commands), pinned
-    return target, pinned, pinned
+    with ExitStack() as held:
+        if options.image:
+            kernel = _from_elsewhere(options, pinned)
+        else:
+            tree = source.tree(options.kernel, tools.commands) if options.kernel else pinned
+            extra = "\n".join(options.kconfig_add)
+            kernel = held.enter_context(build.kernel(target, tree, extra, builder))
+        staged = held.enter_context(
+            stage.prepare(target, kernel, pinned, options.modules, options.extra, builder)
+        )
+        yield Built(target, kernel, staged)
 
 
-def _builder(options: Options, tools: Tools, folder: Path) -> Builder:
-    jobs = options.jobs or build.cpus()
-    return Builder(tools.cache, tools.commands, tools.progress, jobs, folder / "build.log")
+def _from_elsewhere(options: Options, pinned: Source) -> Kernel:
+    image, config, modules = options.image, options.config, options.modules
+    for path in (image, config, modules):
+        if path is None or not path.exists():
+            raise NoVerdict(f"--image, --modules and --config must exist: {path} does not")
+    assert image and config and modules
+    content = build.digest(*(stage.file_hash(path) for path in (image, config)))
+    return Kernel(image.parent, image.resolve(), config, pinned, "", content)
 
 
-def new_folder(options: Options, name: str) -> Path:
-    """results/<time>/<target>, with results/latest pointing at the run."""
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    top = options.results / stamp
-    for attempt in range(1, 1000):
-        folder = top / name
-        try:
-            folder.mkdir(parents=True)
-            break
-        except FileExistsError:
-            top = options.results / f"{stamp}-{attempt}"
-    link = options.results / f".latest-{os.getpid()}"
-    link.unlink(missing_ok=True)
-    link.symlink_to(top.name)
-    link.replace(options.results / "latest")
-    return folder
+def _in_guests(
+    options: Options, target: Target, start: Run, folder: Path, builder: Builder, tools: Tools
+) -> Run:
+    with ExitStack() as held:
+        scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="memsafe-")))
+        ready = held.enter_context(built(options, target, builder, tools))
+        shutil.copyfile(ready.kernel.config, folder / "config")
+        machine = _machine(ready, tools, folder)
+        collector = Collector(
+            target, machine, folder, scratch, tools.commands, tools.progress,
+            options.environment, options.leaks,
+        )  # fmt: skip
+        facts = _facts(options, ready.kernel, tools) | {"accel": machine.accel}
+        facts["qemu"] = boot.version(machine.qemu, tools.commands)
+        done = collector.collect(replace(start, facts=facts))
+        _decode(done, folder, ready, tools.commands)
+    return done
 
 
-def _machine(
-    target: Target, image: Path, staged: stage.Stage, tools: Tools, folder: Path
-) -> Machine:
-    if target.qemu is None:
-        raise NoVerdict(f"{target.name} has no machine to boot")
-    machine = Machine(target.qemu, image, staged.initrd, staged.payload, staged.scratch, "tcg")
+def _with_kunit_py(
+    options: Options, target: Target, start: Run, folder: Path, builder: Builder, tools: Tools
+) -> Run:
+    pinned = source.distribution(target.kernel, tools.cache, tools.commands, tools.progress)
+    tree = source.tree(options.kernel, tools.commands) if options.kernel else pinned
+    compiler = build.compiler_version(target, tools.commands)
+    done, config = uml.collect(target, tree, start, folder, builder)
+    shutil.copyfile(config, folder / "config")
+    kernel = Kernel(config.parent, config.parent / "linux", config, tree, compiler, "")
+    return replace(done, facts=_facts(options, kernel, tools) | {"accel": "uml"})
+
+
+def _machine(ready: Built, tools: Tools, folder: Path) -> Machine:
+    qemu, staged = ready.target.qemu, ready.stage
+    if qemu is None:
+        raise NoVerdict(f"{ready.target.name} has no machine to boot")
+    image = ready.kernel.image
+    machine = Machine(qemu, image, staged.initrd, staged.payload, staged.scratch, "tcg")
     accel = boot.accelerator(machine, tools.cache, folder, tools.commands, tools.progress)
     return replace(machine, accel=accel)
 
 
-def _facts(
-    options: Options, target: Target, kernel: build.Kernel, machine: Machine, tools: Tools
-) -> dict[str, str]:
+def _facts(options: Options, kernel: Kernel, tools: Tools) -> dict[str, str]:
     """What a reader of the verdict needs to know about where it comes from."""
     config = kernel.config.read_text()
-    hz = targets.requested(config).get("CONFIG_HZ", "0")
-    assert target.qemu is not None
-    qemu = tools.commands.output([target.qemu.binary, "--version"]).splitlines()[0]
     return {
         "kernel": kernel.source.version,
         "config_hash": build.digest(config),
-        "accel": machine.accel,
-        "hz": hz,
+        "hz": targets.requested(config).get("CONFIG_HZ", "0"),
         "compiler": kernel.compiler,
-        "qemu": qemu,
         "argv": json.dumps(options.argv),
         "reproduce": reproduce(options),
         **_commit(tools.commands),
@@ -187,71 +213,25 @@ def _commit(commands: Commands) -> dict[str, str]:
 def reproduce(options: Options) -> str:
     """The command that does this run again."""
     words = ["runner/memsafe.py", "run", "--target", options.target]
+    if options.image:
+        words[1] = "exec"
+        files = {"image": options.image, "modules": options.modules, "config": options.config}
+        words += [word for name, path in files.items() for word in (f"--{name}", str(path))]
     words += ["--kernel", str(options.kernel)] if options.kernel else []
-    for line in options.kconfig_add:
-        words += ["--kconfig_add", line]
+    words += [word for line in options.kconfig_add for word in ("--kconfig_add", line)]
     words += [options.pattern] if options.pattern else []
     return shlex.join(words)
 
 
-def _decode(
-    run_record: Run, folder: Path, vmlinux: Path, modules: Mapping[str, Path], commands: Commands
-) -> None:
+def _decode(done: Run, folder: Path, ready: Built, commands: Commands) -> None:
     """decoded.json: file and line of every frame in a report, so that a saved
     run can be judged without the kernel's binaries."""
-    texts = _texts(folder)
-    frames = windows.frames(run_record, texts["console.log"], texts["results.ktap"])
-    decoded = symbols.decode(frames, vmlinux, modules, commands)
+    texts = results.texts(folder)
+    frames = windows.frames(done, texts["console.log"], texts["results.ktap"])
+    vmlinux = ready.kernel.folder / "vmlinux"
+    decoded = symbols.decode(frames, vmlinux, ready.stage.modules, commands)
     (folder / "decoded.json").write_text(json.dumps(decoded, indent=1) + "\n")
-
-
-def _texts(folder: Path) -> dict[str, bytes]:
-    names = ("console.log", "results.ktap")
-    return {
-        name: (folder / name).read_bytes() if (folder / name).exists() else b"" for name in names
-    }
-
-
-def judged(folder: Path, expectations: Path | None = None) -> dict[str, Any]:
-    """Judge what is in a target's results folder."""
-    run_record = record.load(folder)
-    texts = _texts(folder)
-    path = expectations or CONFIGS / "expect" / f"{run_record.target}.txt"
-    text = path.read_text() if path.exists() else ""
-    expected = expect.parse(text, datetime.date.today())
-    try:
-        decoded = json.loads((folder / "decoded.json").read_text())
-    except (OSError, ValueError):
-        decoded = {}
-    verdict = judge.judge(
-        run_record, texts["results.ktap"], texts["console.log"], expected, decoded
-    )
-    shown = report.target_object(run_record, verdict, run_record.facts.get("reproduce", ""))
-    return report.document([shown], _document_facts(run_record.facts))
-
-
-def _document_facts(facts: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "argv": json.loads(facts.get("argv", "[]")),
-        "commit": facts.get("commit", ""),
-        "dirty": facts.get("dirty") == "yes",
-        "compiler": facts.get("compiler", ""),
-        "qemu": facts.get("qemu", ""),
-    }
-
-
-def write(document: Mapping[str, Any], folder: Path) -> None:
-    """verdict.json, summary.txt and junit.xml of one target."""
-    shown = document["targets"][0]
-    (folder / "verdict.json").write_text(json.dumps(document, indent=1) + "\n")
-    (folder / "summary.txt").write_text(report.summary(shown))
-    (folder / "junit.xml").write_text(report.junit(shown))
 
 
 def exit_status(verdict: str) -> int:
     return {"pass": 0, "fail": 1}.get(verdict, 2)
-
-
-def listed(jobs: Sequence[Job]) -> list[str]:
-    """Lines for `memsafe.py list`."""
-    return [line for job in jobs for line in (f"{job.kind} {job.name}", *(f"  {c}" for c in job.cases))]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from build import Builder, Kernel, compiler_name, digest
 from errors import NoVerdict
+from overlay import copy_changed
 from source import Source
 from target import PROJECT, Target
 
@@ -37,23 +38,32 @@ class Stage:
 
 @contextmanager
 def prepare(
-    target: Target, kernel: Kernel, pinned: Source, extra: Path | None, builder: Builder
+    target: Target,
+    kernel: Kernel,
+    pinned: Source,
+    modules: Path | None,
+    extra: Path | None,
+    builder: Builder,
 ) -> Iterator[Stage]:
-    """Build what has changed and pack it.  `extra` is a folder of further guest
-    programs (the tests of the judge have some)."""
+    """Build what has changed and pack it.  `modules` is a folder of modules built
+    elsewhere; `extra` one of guest programs to take instead of selftests/."""
     headers = _headers(target, pinned, builder)
     inputs = digest(
         kernel.content, pinned.content, *_hashes(("module", "kunit", "selftests", "runner/guest")),
-        *(_hashes((str(extra),)) if extra else ()), *target.modules,
+        *(_hashes((str(extra),)) if extra else ()),
+        *(file_hash(path) for path in sorted(modules.glob("*.ko"))) if modules else (),
     )
     key = f"{target.name}-{inputs}"
     images = builder.cache.entry("images", key)
-    work = kernel.folder / "stage"
-    with builder.cache.hold("images", f"work-{kernel.folder.name}", exclusive=True):
+    work = builder.cache.entry("stages", f"{target.name}-{digest(str(kernel.folder))}")
+    with builder.cache.hold("stages", work.name, exclusive=True):
         if not (images / "payload.img").exists():
             with builder.timed("build"):
                 builder.progress.step("build modules and programs")
-                _modules(target, kernel, work, builder)
+                if modules:
+                    _take_modules(modules, work)
+                else:
+                    _modules(target, kernel, work, builder)
                 _programs(target, pinned, headers, work, extra, builder)
                 _init(target, work, builder)
                 _pack(work, images, builder)
@@ -70,24 +80,8 @@ def _hashes(names: Iterable[str]) -> list[str]:
     for name in names:
         for path in sorted((PROJECT / name).rglob("*")):
             if path.is_file() and path.suffix in ("", ".c", ".h", ".sh", ".S"):
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                found.append(f"{path.name}:{content}")
+                found.append(f"{path.name}:{file_hash(path)}")
     return found
-
-
-def _copy_changed(source: Path, copy: Path) -> None:
-    """Bring a copy up to date, touching only what differs, so that make builds
-    only that; objects stay, sources that are gone go."""
-    copy.mkdir(parents=True, exist_ok=True)
-    wanted = {path.name for path in source.iterdir() if path.is_file()}
-    for path in copy.iterdir():
-        if path.suffix in (".c", ".h") and path.name not in wanted:
-            if not path.name.endswith(".mod.c"):
-                path.unlink()
-    for name in wanted:
-        new, old = source / name, copy / name
-        if not old.exists() or old.read_bytes() != new.read_bytes():
-            shutil.copyfile(new, old)
 
 
 def _headers(target: Target, pinned: Source, builder: Builder) -> Path:
@@ -109,17 +103,31 @@ def _headers(target: Target, pinned: Source, builder: Builder) -> Path:
     return path / "include"
 
 
+def file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _take_modules(modules: Path, work: Path) -> None:
+    taken = work / MODULE_DIRS[0]
+    for name in MODULE_DIRS:
+        shutil.rmtree(work / name, ignore_errors=True)
+    taken.mkdir(parents=True)
+    for path in modules.rglob("*.ko"):
+        shutil.copyfile(path, taken / path.name)
+
+
 def _modules(target: Target, kernel: Kernel, work: Path, builder: Builder) -> None:
     for name in MODULE_DIRS:
         if not builder.commands.dry:
-            _copy_changed(PROJECT / name, work / name)
+            copy_changed(PROJECT / name, work / name)
         place = ["-C", str(kernel.source.path), f"O={kernel.folder}", f"M={work / name}"]
         builder.make(target, [*place, "modules"], f"{name}/")
 
 
 def _programs(target: Target, pinned: Source, headers: Path, work: Path, extra: Path | None,
               builder: Builder) -> None:
-    for folder in [PROJECT / "selftests", *([extra] if extra else [])]:
+    for folder in [extra or PROJECT / "selftests"]:
         out = work / folder.name
         if not builder.commands.dry:
             out.mkdir(parents=True, exist_ok=True)

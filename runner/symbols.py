@@ -8,7 +8,7 @@ from pathlib import Path
 
 from errors import NoVerdict
 from proc import Commands
-from splat import Frame
+from splat_stack import Frame
 from windows import printed
 
 
@@ -50,7 +50,7 @@ def _decode_in(binary: Path, texts: Mapping[str, Frame], commands: Commands) -> 
 
 
 def _text_symbols(binary: Path, commands: Commands) -> dict[str, int]:
-    found = {}
+    found: dict[str, int] = {}
     for line in commands.output(["nm", str(binary)]).splitlines():
         words = line.split()
         if len(words) == 3 and words[1] in "tTwW":

@@ -80,9 +80,11 @@ def _target(name: str, data: Mapping[str, Any]) -> Target:
     fields: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
     }
-    qemu = fields.pop("qemu", None)
-    if qemu:
-        qemu = Qemu(**{**qemu, "args": tuple(qemu.get("args", ()))})
+    machine: dict[str, Any] | None = fields.pop("qemu", None)
+    qemu = None
+    if machine:
+        machine["args"] = tuple(machine.get("args", ()))
+        qemu = Qemu(**machine)
     timeouts = Timeouts(**fields.pop("timeouts"))
     return Target(name=name, qemu=qemu, timeouts=timeouts, **fields)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import ktap
 import splat
 from record import GuestResult, Job, JobResult, Run
+from splat_stack import Frame
 
 PREFIX = re.compile(r"^(?:<\d+>)?\[ *(\d+\.\d+)\](?:\[ *[TC]\d+\])? ?")
 BEGIN = re.compile(r"^memsafe: BEGIN (\S+)$")
@@ -39,7 +40,7 @@ class Window:
     announced: tuple[str, ...]
 
 
-def printed(frame: splat.Frame) -> str:
+def printed(frame: Frame) -> str:
     """A frame as the kernel prints it: function+0xoffset/0xsize [module]."""
     place = f"+{frame.offset:#x}/{frame.size:#x}" if frame.size else ""
     return f"{frame.function}{place}" + (f" [{frame.module}]" if frame.module else "")
@@ -77,7 +78,7 @@ def outside(run: Run, console: bytes) -> Iterator[Splat]:
                 yield splat_of(report, lines)
 
 
-def frames(run: Run, console: bytes, results: bytes) -> Iterator[splat.Frame]:
+def frames(run: Run, console: bytes, results: bytes) -> Iterator[Frame]:
     """The stack frames of all reports, for decoding."""
     for guest in run.guests:
         offset, length = guest.leaks

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A results folder: results/<run>/<target>/, written by one run, judged by any."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import expect
+import judge
+import record
+import report
+from target import CONFIGS
+
+
+def new_folder(results: Path, name: str) -> Path:
+    """results/<time>/<target>, with results/latest pointing at the run."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    top = results / stamp
+    for attempt in range(1, 1000):
+        folder = top / name
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError:
+            top = results / f"{stamp}-{attempt}"
+    link = results / f".latest-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(top.name)
+    link.replace(results / "latest")
+    return folder
+
+
+def texts(folder: Path) -> dict[str, bytes]:
+    names = ("console.log", "results.ktap")
+    return {
+        name: (folder / name).read_bytes() if (folder / name).exists() else b"" for name in names
+    }
+
+
+def judged(folder: Path, expectations: Path | None = None) -> dict[str, Any]:
+    """Judge what is in a target's results folder."""
+    run_record = record.load(folder)
+    found = texts(folder)
+    path = expectations or CONFIGS / "expect" / f"{run_record.target}.txt"
+    text = path.read_text() if path.exists() else ""
+    expected = expect.parse(text, datetime.date.today())
+    try:
+        decoded = json.loads((folder / "decoded.json").read_text())
+    except (OSError, ValueError):
+        decoded = {}
+    verdict = judge.judge(
+        run_record, found["results.ktap"], found["console.log"], expected, decoded
+    )
+    shown = report.target_object(run_record, verdict, run_record.facts.get("reproduce", ""))
+    return report.document([shown], _document_facts(run_record.facts))
+
+
+def _document_facts(facts: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "argv": json.loads(facts.get("argv", "[]")),
+        "commit": facts.get("commit", ""),
+        "dirty": facts.get("dirty") == "yes",
+        "compiler": facts.get("compiler", ""),
+        "qemu": facts.get("qemu", ""),
+    }
+
+
+def write(document: Mapping[str, Any], folder: Path) -> None:
+    """verdict.json, summary.txt and junit.xml of one target."""
+    shown = document["targets"][0]
+    (folder / "verdict.json").write_text(json.dumps(document, indent=1) + "\n")
+    (folder / "summary.txt").write_text(report.summary(shown))
+    (folder / "junit.xml").write_text(report.junit(shown))
+
+
+def exit_status(verdict: str) -> int:
+    return {"pass": 0, "fail": 1}.get(verdict, 2)
