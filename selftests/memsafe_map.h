@@ -162,15 +162,21 @@ static inline size_t first_difference(const void *p, size_t len,
 	return i;
 }
 
-/* The offset of the first byte that is not zero; @len when all are. */
-static inline size_t first_nonzero(const void *p, size_t len)
+/* The offset of the first byte that is not @value; @len when all are. */
+static inline size_t first_other(const void *p, size_t len, unsigned char value)
 {
 	const unsigned char *bytes = p;
 	size_t i;
 
-	for (i = 0; i < len && !bytes[i]; i++)
+	for (i = 0; i < len && bytes[i] == value; i++)
 		;
 	return i;
+}
+
+/* The offset of the first byte that is not zero; @len when all are. */
+static inline size_t first_nonzero(const void *p, size_t len)
+{
+	return first_other(p, len, 0);
 }
 
 #endif /* MEMSAFE_MAP_H */

@@ -142,7 +142,8 @@ static inline bool smaps_field(const volatile void *addr, const char *field,
 			       (uintptr_t)addr < vma.end;
 		} else if (ours && !strncmp(lines.line, field, len) &&
 			   lines.line[len] == ':') {
-			snprintf(value, size, "%s", lines.line + len + 1);
+			snprintf(value, size, "%.*s", (int)size - 1,
+				 lines.line + len + 1);
 			found = true;
 		}
 	}
