@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from splat_formats import FORMATS, Format
-from splat_stack import HELPERS, SLEEPERS, Frame, find_symbol, first_named, looping, parse_frame, plain_name
+from splat_stack import HELPERS, REPORTERS, SLEEPERS, Frame, find_symbol, first_named, looping, parse_frame, plain_name
 
 State = Literal["complete", "truncated", "interleaved"]
 
@@ -49,6 +49,10 @@ class _Start(NamedTuple):
 _LONGEST: Final = 1000
 # Own lines without anything of a report in them that end a report.
 _PATIENCE: Final = 40
+# Lines of anybody that may stand between the parts of a report.
+_REACH: Final = 400
+# Lines after the end of a report in which a panic still answers it.
+_ECHO: Final = 40
 # A stack trace of the worst recursion, with registers and locks, is shorter.
 _LONGEST_REPORT: Final = 3000
 
@@ -62,7 +66,7 @@ _MARK: Final = re.compile(r"memsafe: (?:BEGIN|END)\b")
 # Every start pattern needs one of these: most lines are done with here.
 _KEYWORDS: Final = (
     "BUG", "WARNING: ", "INFO: ", "UBSAN: ", "Kernel panic", "nable to handle", "NULL pointer",
-    "protection fault", "Oops", "Internal error: ", " error: 0", "unreferenced object 0x", "list_",
+    "protection fault", "Oops", "Internal error: ", "divide", "unreferenced object 0x", "list_",
     " is NULL. (", "usercopy: ", "VFS: Busy", "trusty: ", "CFI failure", " opcode: ", "stack overflow",
     "Insufficient stack", "PANIC", "fault: ", "segment: ", "check: ", "int3: ", "Alignment trap",
     "Bad mode in", "rust_kernel: ", "possible ", "lock order", "inconsistent ", "LOCKUP",
@@ -118,7 +122,7 @@ def _parse(raw: str) -> _Line:
 
 
 def _start(index: int, line: _Line) -> _Start | None:
-    if _PROTOCOL.match(line.text) or _HARMLESS.search(line.text):
+    if _PROTOCOL.match(line.text) or _HARMLESS.search(line.text) or "---[ end" in line.text:
         return None
     for format in FORMATS:
         match = format.start.search(line.text)
@@ -134,6 +138,9 @@ class _Trace:
     aside: bool = False
     frames: list[Frame] = field(default_factory=list)
 
+    def has_only_pc(self) -> bool:
+        return not self.aside and all(frame.kind == "pc" for frame in self.frames)
+
 
 @dataclass
 class _Body:
@@ -144,6 +151,9 @@ class _Body:
     interleaved: bool = False
     terminated: bool = False
     cut: bool = False  # the console ended within the report
+
+    def has_calls(self) -> bool:
+        return any(True for _ in self.frames("call"))
 
     def frames(self, kind: Literal["pc", "call"]) -> Iterator[Frame]:
         for trace in self.traces:
@@ -158,7 +168,10 @@ _ASIDE: Final = re.compile(
     r"|.{0,60}was registered at:|irq event stamp|hardirqs last|Preemption disabled|Exception stack"
     r"|allocated by|freed by|Bytes .* are uninit|.* was stored to memory|.* created at|page last )"
 )
-_END: Final = re.compile(r"---\[ end |Rebooting in |Kernel Offset: |Modules linked in:.*\[last unloaded")
+_END: Final = re.compile(r"---\[ end |Rebooting in |Kernel Offset: ")
+# Sanitizers rule their reports off.
+_RULE: Final = re.compile(r"={20,}\s*$")
+_RULED: Final = re.compile(r"BUG: K\w+AN|BUG: KFENCE|UBSAN: ")
 _PART: Final = re.compile(
     r"\s*(?:CPU: |Hardware name|Call [Tt]race|Code: |[ER]?[A-Z0-9]{2,3} ?: |x\d+ ?: |</?[A-Z]+>|=====|-----|Modules linked"
     r"|#\d+: |\w+ locks? held|Read of |Write of |Workqueue: |raw: |flags: |page:|\w{16}: |>\w{16}: |\^|PGD |\[<)"
@@ -171,21 +184,27 @@ def _gather(raw: list[str], start: _Start, starts: Mapping[int, _Start]) -> _Bod
     idle = 0
     last = min(len(raw), start.index + _LONGEST_REPORT)
     for index in range(start.index + 1, last):
+        if index - body.end > (_ECHO if body.terminated else _REACH):
+            return body
         line = _parse(raw[index])
         if _MARK.match(line.text):
             return body
         ours = line.caller == start.line.caller or (start.format.all_callers and bool(line.caller))
-        if index in starts and (ours or _is_panic(starts[index])):
-            if not _continues(start, body, starts[index]):
+        other = starts.get(index)
+        if other and (ours or _is_panic(other)):
+            if _continues(start, body, other):
+                body.absorbed.add(index)
+                body.end = index + 1
+            elif ours and other.format.sources:
                 body.interleaved = not start.line.caller and not body.traces
                 return body
-            body.absorbed.add(index)
-            body.end = index + 1
-        if not ours:
+        if not ours or body.terminated:
             continue
-        idle = 0 if _add(body, line.text) else idle + 1
-        if idle == 0:
+        if _add(body, line.text):
             body.end = index + 1
+            idle = 0
+        elif line.stamped == start.line.stamped:
+            idle += 1
         if idle > _PATIENCE:
             return body
     body.cut = last == len(raw)
@@ -197,18 +216,19 @@ def _add(body: _Body, text: str) -> bool:
     body.texts.append(text)
     if "messages dropped" in text:
         body.interleaved = True
-    if _END.search(text):
+    if _END.search(text) or (_RULE.match(text) and _RULED.search(body.texts[0]) and body.has_calls()):
         body.terminated = True
         return True
     if _TRACE_HEAD.match(text):
-        body.traces.append(_Trace())
+        if not body.traces or not body.traces[-1].has_only_pc():
+            body.traces.append(_Trace())
         return True
     if _ASIDE.match(text):
         body.traces.append(_Trace(aside=True))
         return True
     frame = parse_frame(text)
-    if frame and not body.terminated:
-        if not body.traces:
+    if frame:
+        if not body.traces or (frame.kind == "pc" and body.traces[-1].aside):
             body.traces.append(_Trace())
         body.traces[-1].frames.append(frame)
     return frame is not None or _PART.match(text) is not None
@@ -218,7 +238,7 @@ _PANIC: Final = "Kernel panic - not syncing"
 # Reasons that name what happened before, rather than something new.
 _AFTERMATH: Final = re.compile(
     r"Fatal exception|panic_on_warn|KASAN|KFENCE|KMSAN|UBSAN|hung_task|softlockup|hardlockup|Hard LOCKUP"
-    r"|RCU Stall|Oops|Attempted to kill|scheduling while atomic|: panic_on|BUG!|kernel stack overflow|Machine halted"
+    r"|RCU Stall|Oops|Attempted to kill|scheduling while atomic|: panic_on|BUG!|bad mode|kernel stack overflow|Machine halted"
 )
 
 
@@ -230,9 +250,14 @@ def _continues(start: _Start, body: _Body, other: _Start) -> bool:
     """Whether a second start is only another line of the first report."""
     if _is_panic(other):
         return _AFTERMATH.search(other.line.text) is not None
-    if body.terminated or any(trace.frames for trace in body.traces):
+    if body.terminated or body.has_calls():
         return False
-    return other.format is start.format or (start.format.trap and (other.format.trap or "list_debug" in other.line.text))
+    again = other.format is start.format and _func(other) == _func(start)
+    return again or (start.format.trap and (other.format.trap or "WARNING: " in other.line.text))
+
+
+def _func(start: _Start) -> str | None:
+    return start.match.groupdict().get("func")
 
 
 def _is_consequence(start: _Start, report: Report, before: _Start, first: Report) -> bool:
@@ -296,7 +321,7 @@ def _title(format: Format, groups: Mapping[str, str], function: str) -> str:
 
 
 _HEX: Final = re.compile(r"\b(?:0x)?(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b|\b0x[0-9a-f]+\b")
-_NUMBER: Final = re.compile(r"(?<![\w.])\d+(?![\w])")
+_NUMBER: Final = re.compile(r"(?<![\w.])\d+(?!\w)|\d{5,}")
 _OFFSET: Final = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+")
 
 
@@ -317,7 +342,7 @@ def _function(format: Format, groups: Mapping[str, str], body: _Body) -> str:
         elif source == "at":
             name = first_named(_lock_sites(body.texts), *skip)
         elif source == "caller":
-            name = first_named((f for t in body.texts if "caller is" in t if (f := find_symbol(t))), *skip)
+            name = first_named((f for t in body.texts if "caller is" in t if (f := find_symbol(t))), REPORTERS)
         elif source == "loop":
             name = _looping(body)
         elif source == "sleep":
@@ -343,9 +368,16 @@ def _lock_sites(texts: list[str]) -> Iterator[Frame]:
 
 def _looping(body: _Body) -> str:
     for trace in body.traces:
-        if not trace.aside and (name := looping(trace.frames)):
+        if not trace.aside and not _asleep(trace) and (name := looping(trace.frames)):
             return name
     return ""
+
+
+def _asleep(trace: _Trace) -> bool:
+    """Whether a stack is that of a task which gave up its CPU by itself."""
+    names = [frame.name for frame in trace.frames if frame.reliable][:4]
+    preempted = any("preempt" in name or "irq" in name for name in names)
+    return not preempted and any(SLEEPERS.match(name) for name in names[:1])
 
 
 _TASK: Final = re.compile(r"\bComm: (.{1,16}?) (?:Not t|T)ainted|by task (\S{1,40})/\d+|INFO: task (.{1,40}):\d+ ")

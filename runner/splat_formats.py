@@ -78,7 +78,7 @@ _KASAN: Final = r"BUG: KASAN: "
 _WARN: Final = r"WARNING: (?:CPU: \d+ PID: \d+ )?(?:at )?"
 _WARN_AT: Final = _WARN + r"FILE:\d+(?: at)?(?: (?P<func>[A-Za-z_]\w*)[\w.]*(?:\+0x|\(|$))?"
 _CYCLE: Final = (
-    r"possible (?:circular|recursive) locking|lock order detected|possible irq lock inversion"
+    r"possible (?:circular|recursive) locking|possible irq lock inversion"
     r"|possible nested lock|lock inversion dependency"
 )
 
@@ -99,9 +99,7 @@ FORMATS: Final[tuple[Format, ...]] = (
          bare="KASAN: {kind} {access}"),
     _row(_KASAN + r"(?P<kind>[a-z-]*use-after-free)" + _IN, "KASAN: {kind} {access} in {func}",
          "KASAN-USE-AFTER-FREE-{ACCESS}", "head trace", detail=_ACCESS),
-    _row(_KASAN + r"(?:double-free or )?(?P<kind>invalid-free)" + _IN, "KASAN: {kind} in {func}",
-         "KASAN-INVALID-FREE", "head trace"),
-    _row(_KASAN + r"(?P<kind>double-free)" + _IN, "KASAN: {kind} in {func}",
+    _row(_KASAN + r"(?:double-free|invalid-free)" + _IN, "KASAN: invalid-free in {func}",
          "KASAN-INVALID-FREE", "head trace"),
     _row(_KASAN + r"(?P<kind>[a-z][a-z-]+)" + _IN, "KASAN: {kind} {access} in {func}",
          "KASAN-{ACCESS}", "head trace", detail=_ACCESS),
@@ -145,9 +143,10 @@ FORMATS: Final[tuple[Format, ...]] = (
     _trap(r"usercopy: .{0,20}\b(?:[Kk]ernel memory (?:exposure|overwrite) attempt|Bad or missing usercopy)",
           "BUG: bad usercopy in {func}", "BUG", "pc trace"),
     _trap(r"BUG: (?:\w+ )?stack guard page was hit|kernel stack overflow \(", "BUG: stack guard page was hit in {func}",
-          "", "pc trace"),
+          "", "loop pc trace"),
     _trap(r"Insufficient stack space to handle exception!", "kernel panic: kernel stack overflow in {func}"),
-    _row(r"BUG: Dentry .{0,80} still in use", "BUG: Dentry still in use in {func}", "", bare="BUG: Dentry still in use"),
+    _trap(r"BUG: Dentry .{0,80} still in use.{0,9}\[(?P<func>unmount) of|BUG: Dentry .{0,80} still in use", "BUG: Dentry still in use in {func}",
+         "", "head", bare="BUG: Dentry still in use"),
     _row(r"VFS: Busy inodes after unmount", "VFS: Busy inodes after unmount (use-after-free)", "DoS"),
     _row(r"\btrusty: .{0,80}ASSERT FAILED", "trusty: ASSERT FAILED:", "DoS"),
     _row(r"\btrusty: panic \(", "trusty: panic", "DoS"),
@@ -162,7 +161,7 @@ FORMATS: Final[tuple[Format, ...]] = (
           r"|BUG: [Uu]nable to handle \w+",
           "BUG: unable to handle kernel paging request in {func}", "MEMORY_SAFETY_BUG", "pc trace"),
     _trap(r"(?:^|[: ])general protection fault(?:,|:|$| )", "general protection fault in {func}", ),
-    _trap(r"\bdivide error: ", "divide error in {func}", ),
+    _trap(r"\bdivide[_ ]error: ", "divide error in {func}", ),
     _trap(r"\b(?P<kind>stack segment|invalid opcode|alignment check|int3|segment not present): [0-9a-f]{4} \[#",
           "{kind} in {func}", ),
     _trap(r"PANIC: double fault", "PANIC: double fault in {func}", "DoS", "head pc trace"),
@@ -173,7 +172,7 @@ FORMATS: Final[tuple[Format, ...]] = (
 
     # BUG() and its relatives
     _trap(r"rust_kernel: panicked at |rust_kernel: .{0,60}\bpanicked at", "{what} in {func}", "", "pc trace",
-          detail=r"^(?:rust_kernel: )?(?!rust_kernel: .*panicked)(?P<what>[A-Za-z`][^\n]{3,90}?)$"),
+          detail=r"^(?!rust_kernel)(?P<what>[A-Za-z`].{3,90})$"),
     _trap(r"kernel BUG at ", "kernel BUG in {func}", "BUG", "pc trace"),
     _trap(r"kernel BUG in ", "kernel BUG in {func}", "BUG", "pc trace"),
     _trap(r"\bInternal error: Oops - BUG: ", "kernel BUG in {func}", "BUG", "pc trace"),
@@ -187,16 +186,18 @@ FORMATS: Final[tuple[Format, ...]] = (
     _row(r"BUG: using (?P<what>\w+\(\)|\w+) in preemptible", "BUG: using {what} in preemptible code in {func}",
          "LOCKDEP", "caller trace"),
     _row(r"BUG: workqueue leaked (?:lock or atomic|atomic, lock or RCU)", "BUG: workqueue leaked lock or atomic in {func}",
-         "", "trace", detail=r"last function: (?P<last>\w+)"),
+         "", "head trace", detail=r"last function: (?P<func>\w+)"),
 
     # lockdep
+    # The function that takes the lock in the interrupt comes first.
+    _row(r"lock order detected", "possible deadlock in {func}", "LOCKDEP", "trace at", one_shot=True, bare="{said}"),
     _row(_CYCLE, "possible deadlock in {func}", "LOCKDEP", "at trace", one_shot=True,
          bare="{said}"),
     _row(r"inconsistent lock state|inconsistent \{[\w-]+\} -> ", "inconsistent lock state in {func}",
          "LOCKDEP", "at trace", one_shot=True),
     _row(r"\b(?P<kind>WARNING|INFO): suspicious RCU usage", "{kind}: suspicious RCU usage in {func}",
          "LOCKDEP", "trace", one_shot=True),
-    _row(r"\b(?P<kind>BUG|WARNING): (?P<what>bad unlock balance|held lock freed|still has locks held"
+    _row(r"\b(?P<kind>BUG|WARNING): (?:\S{1,40} )?(?P<what>bad unlock balance|held lock freed|still has locks held"
          r"|lock held when returning to user space|lock held at task exit time|nested lock was not taken"
          r"|Nested lock was not taken)", "{kind}: {what} in {func}", "LOCKDEP", "at trace", one_shot=True),
     _row(r"\b(?:BUG|WARNING): [Ii]nvalid wait context", "WARNING: locking bug in {func}", "LOCKDEP", "trace", one_shot=True),
@@ -223,17 +224,20 @@ FORMATS: Final[tuple[Format, ...]] = (
 
     # mm says that something is wrong
     _row(r"BUG: Bad page (?P<what>state|map|cache) in process", "BUG: Bad page {what} in {func}", "", "trace",
+         skip=r"\w*(?:page|folio|free|release|put|skb|netif)",
          bare="BUG: Bad page {what}"),
     _row(r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state", ""),
     _row(r"BUG: non-zero pgtables_bytes", "BUG: non-zero pgtables_bytes on freeing mm", ""),
-    _row(r"BUG (?P<cache>\S+) \(.{0,60}\): (?P<what>[^\n]{1,80})", "BUG: {what}", "DoS"),
+    _row(r"BUG (?P<cache>\S+) \(.{0,60}\): (?!kasan)(?P<what>[^\n]{1,80})", "BUG: {what}", "DoS"),
 
     # WARN(): the file says who checked
     _warn(r"\S*lib/refcount\.[ch]", "WARNING: refcount bug in {func}", "REFCOUNT_WARNING", one_shot=True),
     _warn(r"\S*include/linux/refcount\.h", "WARNING: refcount bug in {func}", "REFCOUNT_WARNING"),
     _warn(r"\S*lib/debugobjects\.c", "WARNING: ODEBUG bug in {func}"),
     _warn(r"\S*lib/kobject\.c", "WARNING: kobject bug in {func}"),
-    _warn(r"\S*mm/(?:slab_common|slub|slab|util|page_alloc)\.c", "WARNING: kmalloc bug in {func}", skip=r"\w*alloc"),
+    _warn(r"\S*mm/(?:slab_common|slub|slab|util)\.c(?=:\d+(?: at)? _*kv?malloc)", "WARNING: kmalloc bug in {func}", skip=r"\w*alloc"),
+    _warn(r"\S*fs/proc/generic\.c", "WARNING: proc registration bug in {func}", skip=r"_*proc_"),
+    _warn(r"\S*mm/usercopy\.c", "WARNING: bad usercopy in {func}"),
     _warn(r"\S*mm/vmalloc\.c", "WARNING: zero-size vmalloc in {func}", skip=r"\w*alloc"),
     _warn(r"\S*lib/list_debug\.c", "BUG: corrupted list in {func}", "MEMORY_SAFETY_BUG"),
     _warn(r"\S*kernel/locking/(?:lockdep|mutex|rwsem|rtmutex)\S*\.c", "WARNING: locking bug in {func}", "LOCKDEP"),
@@ -243,11 +247,11 @@ FORMATS: Final[tuple[Format, ...]] = (
          "WARNING: kernel stack {what} has bad {which}", ""),
 
     # Panics of their own; those that follow a report belong to it
-    _row(r"Kernel panic - not syncing: .{0,30}stack is corrupted in:? (?P<func>[A-Za-z_]\w*)?",
+    _row(r"Kernel panic - not syncing: .{0,30}stack is corrupted in:? (?P<func>(?![0-9a-f]{8})[A-Za-z_]\w*)?",
          "kernel panic: stack is corrupted in {func}", "DoS", "head trace"),
-    _row(r"Kernel panic - not syncing: corrupted stack end", "kernel panic: corrupted stack end in {func}", "DoS", "sleep"),
+    _row(r"Kernel panic - not syncing: corrupted stack end", "kernel panic: corrupted stack end in {func}", "DoS", "loop sleep"),
     _row(r"Kernel panic - not syncing: (?P<said>[^\n]{1,120})", "kernel panic: {said}", "DoS"),
     _row(r"^(?:\S+ )?\[? ?BUG: (?P<said>[^\n]{3,100})", "BUG: {said}", "DoS"),
     _row(r"^(?:\S+ )?\[? ?(?P<kind>WARNING|INFO): (?P<said>[^\n]{3,100})", "{kind}: {said}", "WARNING", needs_trace=True),
-    _row(r"^(?:\d{4}/\d\d/\d\d [\d:]{8} )?(?P<kind>SYZFATAL|SYZFAIL): (?P<said>[^\n]{1,100})", "{kind}: {said}", "SYZ_FAILURE"),
+    _row(r"^(?:\d{4}/\d\d/\d\d [\d:]{8} )?(?P<kind>SYZFATAL|SYZFAIL): (?P<said>[^\n]{1,200})", "{kind}: {said}", "SYZ_FAILURE"),
 )
