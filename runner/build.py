@@ -94,6 +94,11 @@ def compiler_name(target: Target) -> str:
     return f"{target.cross_compile}gcc"
 
 
+def with_ccache(compiler: str) -> str:
+    """The compiler through ccache, where that is installed."""
+    return f"ccache {compiler}" if shutil.which("ccache") else compiler
+
+
 def compiler_version(target: Target, commands: Commands) -> str:
     """The first line that the compiler says of itself."""
     return commands.output([compiler_name(target), "--version"]).splitlines()[0]
@@ -102,10 +107,9 @@ def compiler_version(target: Target, commands: Commands) -> str:
 def kbuild_variables(target: Target) -> list[str]:
     """Command line variables of every kbuild call; fixed KBUILD_BUILD_* values
     make the same sources give the same objects."""
-    ccache = "ccache " if shutil.which("ccache") else ""
     variables = [
         f"ARCH={target.arch}",
-        f"CC={ccache}{compiler_name(target)}",
+        f"CC={with_ccache(compiler_name(target))}",
         "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970",
         "KBUILD_BUILD_USER=memsafe",
         "KBUILD_BUILD_HOST=memsafe",

@@ -59,7 +59,7 @@ def _options(options: argparse.Namespace, argv: list[str]) -> run.Options:
         timeout=given.get("timeout", 0),
         environment=tuple(given.get("env", ())),
         leaks=not given.get("no_leaks", False),
-        extra=given.get("programs"),
+        tests=given["tests"].resolve() if given.get("tests") else None,
         expectations=given.get("expect"),
         image=given.get("image"),
         modules=given.get("modules"),

@@ -14,13 +14,12 @@ KUNIT_CASE = re.compile(r"^\s*KUNIT_CASE(?:_PARAM|_SLOW|_ATTR|_PARAM_ATTR)?\(\s*
 HARNESS_CASE = re.compile(r"^TEST(?:_F(?:_TIMEOUT|_SIGNAL)?)?\(\s*(\w+)(?:\s*,\s*(\w+))?", re.M)
 
 
-def jobs(project: Path, extra: Path | None = None) -> list[Job]:
-    """All KUnit suites, then all programs, sorted by name; `extra` is a folder
-    with further programs."""
-    found = [kunit(path) for path in sorted((project / "kunit").glob("memsafe_*_kunit.c"))]
-    for folder in [project / "selftests"] if extra is None else [extra]:
-        found += [program(path) for path in sorted(folder.glob("*_test.c"))]
-    return found
+def jobs(project: Path, tests: Path | None = None) -> list[Job]:
+    """All KUnit suites, then all programs, sorted by name; `tests` is a folder
+    that takes the place of kunit/ and selftests/."""
+    suites, programs = tests or project / "kunit", tests or project / "selftests"
+    found = [kunit(path) for path in sorted(suites.glob("memsafe_*_kunit.c"))]
+    return found + [program(path) for path in sorted(programs.glob("*_test.c"))]
 
 
 def kunit(path: Path) -> Job:

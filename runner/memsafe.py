@@ -96,8 +96,8 @@ def _running(command: argparse.ArgumentParser) -> None:
                          help="folder for results; default: results/")  # fmt: skip
     command.add_argument("--timeout", type=int, default=0, metavar="S",
                          help="of one suite or program, in seconds of a fast guest")  # fmt: skip
-    command.add_argument("--programs", type=Path, metavar="DIR",
-                         help="guest programs instead of selftests/")  # fmt: skip
+    command.add_argument("--tests", type=Path, metavar="DIR",
+                         help="suites and programs instead of kunit/ and selftests/")  # fmt: skip
     command.add_argument("--env", action="append", default=[], metavar="VAR=VALUE",
                          help="environment of the programs")  # fmt: skip
     command.add_argument("--no_leaks", action="store_true", help="no kmemleak scans")

@@ -41,7 +41,7 @@ from target import PROJECT, Target
 @dataclass(frozen=True)
 class Options:
     """What the command line asked for.  `image`, `modules` and `config` are of a
-    kernel built elsewhere; `extra` is a folder of programs instead of ours."""
+    kernel built elsewhere; `tests` is a folder of suites and programs instead of ours."""
 
     target: str
     argv: tuple[str, ...]
@@ -53,7 +53,7 @@ class Options:
     timeout: int = 0
     environment: tuple[str, ...] = ()
     leaks: bool = True
-    extra: Path | None = None
+    tests: Path | None = None
     expectations: Path | None = None
     image: Path | None = None
     modules: Path | None = None
@@ -83,7 +83,7 @@ def run(options: Options, tools: Tools) -> dict[str, Any]:
     object; everything is in results/<run>/<target>/."""
     begin = time.monotonic()
     target = load(options)
-    jobs = manifest.select(manifest.jobs(PROJECT, options.extra), options.pattern)
+    jobs = manifest.select(manifest.jobs(PROJECT, options.tests), options.pattern)
     if target.kunit_py:
         jobs = [job for job in jobs if job.kind == "kunit"]
     folder = results.new_folder(options.results, target.name)
@@ -129,7 +129,7 @@ def built(options: Options, target: Target, builder: Builder, tools: Tools) -> I
             extra = "\n".join(options.kconfig_add)
             kernel = held.enter_context(build.kernel(target, tree, extra, builder))
         staged = held.enter_context(
-            stage.prepare(target, kernel, pinned, options.modules, options.extra, builder)
+            stage.prepare(target, kernel, pinned, options.modules, options.tests, builder)
         )
         yield Built(target, kernel, staged)
 

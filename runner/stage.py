@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from build import Builder, Kernel, compiler_name, digest
+from build import Builder, Kernel, compiler_name, digest, with_ccache
 from errors import NoVerdict
 from overlay import copy_changed
 from source import Source
 from target import PROJECT, Target
 
-MODULE_DIRS = ("module", "kunit")
+MODULES, PROGRAMS = "modules", "programs"
 SCRATCH_MB = 64
 
 
@@ -42,16 +42,19 @@ def prepare(
     kernel: Kernel,
     pinned: Source,
     modules: Path | None,
-    extra: Path | None,
+    tests: Path | None,
     builder: Builder,
 ) -> Iterator[Stage]:
     """Build what has changed and pack it.  `modules` is a folder of modules built
-    elsewhere; `extra` one of guest programs to take instead of selftests/."""
+    elsewhere; `tests` one of suites and programs to take instead of ours."""
+    module_dirs = [PROJECT / "module", tests or PROJECT / "kunit"]
+    programs = tests or PROJECT / "selftests"
     headers = _headers(target, pinned, builder)
     inputs = digest(
-        kernel.content, pinned.content, *_hashes(("module", "kunit", "selftests", "runner/guest")),
-        *(_hashes((str(extra),)) if extra else ()),
-        *(file_hash(path) for path in sorted(modules.glob("*.ko"))) if modules else (),
+        kernel.content,
+        pinned.content,
+        *_hashes([*module_dirs, programs, PROJECT / "runner/guest"]),
+        *([file_hash(path) for path in sorted(modules.rglob("*.ko"))] if modules else []),
     )
     key = f"{target.name}-{inputs}"
     images = builder.cache.entry("images", key)
@@ -63,8 +66,8 @@ def prepare(
                 if modules:
                     _take_modules(modules, work)
                 else:
-                    _modules(target, kernel, work, builder)
-                _programs(target, pinned, headers, work, extra, builder)
+                    _modules(target, kernel, module_dirs, work, builder)
+                _programs(target, pinned, headers, programs, work, builder)
                 _init(target, work, builder)
                 _pack(work, images, builder)
     with builder.cache.hold("images", key, exclusive=False):
@@ -74,11 +77,11 @@ def prepare(
         )
 
 
-def _hashes(names: Iterable[str]) -> list[str]:
+def _hashes(folders: Iterable[Path]) -> list[str]:
     """Names and contents of all source files below some folders."""
     found = []
-    for name in names:
-        for path in sorted((PROJECT / name).rglob("*")):
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
             if path.is_file() and path.suffix in ("", ".c", ".h", ".sh", ".S"):
                 found.append(f"{path.name}:{file_hash(path)}")
     return found
@@ -109,36 +112,40 @@ def file_hash(path: Path) -> str:
 
 
 def _take_modules(modules: Path, work: Path) -> None:
-    taken = work / MODULE_DIRS[0]
-    for name in MODULE_DIRS:
-        shutil.rmtree(work / name, ignore_errors=True)
+    taken = work / MODULES / "taken"
+    shutil.rmtree(work / MODULES, ignore_errors=True)
     taken.mkdir(parents=True)
     for path in modules.rglob("*.ko"):
         shutil.copyfile(path, taken / path.name)
 
 
-def _modules(target: Target, kernel: Kernel, work: Path, builder: Builder) -> None:
-    for name in MODULE_DIRS:
+def _modules(
+    target: Target, kernel: Kernel, folders: Iterable[Path], work: Path, builder: Builder
+) -> None:
+    for folder in folders:
+        copy = work / MODULES / folder.name
         if not builder.commands.dry:
-            copy_changed(PROJECT / name, work / name)
-        place = ["-C", str(kernel.source.path), f"O={kernel.folder}", f"M={work / name}"]
-        builder.make(target, [*place, "modules"], f"{name}/")
+            copy_changed(folder, copy)
+        place = ["-C", str(kernel.source.path), f"O={kernel.folder}", f"M={copy}"]
+        builder.make(target, [*place, "modules"], f"{folder.name}/")
 
 
-def _programs(target: Target, pinned: Source, headers: Path, work: Path, extra: Path | None,
-              builder: Builder) -> None:
-    for folder in [extra or PROJECT / "selftests"]:
-        out = work / folder.name
-        if not builder.commands.dry:
-            out.mkdir(parents=True, exist_ok=True)
-        argv = [
-            "make", f"-j{builder.jobs}", "-C", str(folder), f"KSRC={pinned.path}",
-            f"OUTPUT={out}", f"KHDR_INCLUDES=-isystem {headers}",
-            f"CC={compiler_name(target)}", f"ARCH={target.arch}", "all",
-        ]
-        done = builder.commands.run(argv, log=builder.log, env=builder.environment(), timeout=600)
-        if done.status:
-            raise NoVerdict("\n".join([f"{folder.name}/ does not build:", *done.tail]))
+def _programs(
+    target: Target, pinned: Source, headers: Path, folder: Path, work: Path, builder: Builder
+) -> None:
+    """With the kernel's own lib.mk; what an older source has left there goes."""
+    out = work / PROGRAMS
+    if not builder.commands.dry:
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+    argv = [
+        "make", f"-j{builder.jobs}", "-C", str(folder), f"KSRC={pinned.path}",
+        f"OUTPUT={out}", f"KHDR_INCLUDES=-isystem {headers}",
+        f"CC={with_ccache(compiler_name(target))}", f"ARCH={target.arch}", "all",
+    ]  # fmt: skip
+    done = builder.commands.run(argv, log=builder.log, env=builder.environment(), timeout=600)
+    if done.status:
+        raise NoVerdict("\n".join([f"{folder.name}/ does not build:", *done.tail]))
 
 
 def _init(target: Target, work: Path, builder: Builder) -> None:
@@ -169,14 +176,13 @@ def _pack(work: Path, images: Path, builder: Builder) -> None:
     for name in ("modules", "bin"):
         (tree / name).mkdir(parents=True)
     (half / "debug").mkdir()
-    for module in (path for name in MODULE_DIRS for path in (work / name).glob("*.ko")):
+    for module in (work / MODULES).rglob("*.ko"):
         shutil.copyfile(module, half / "debug" / module.name)
         _tool(["strip", "--strip-debug", "-o", str(tree / "modules" / module.name), str(module)],
-              builder)
-    for folder in (path for path in work.iterdir() if path.name not in MODULE_DIRS):
-        for program in folder.iterdir() if folder.is_dir() else ():
-            if program.is_file() and os.access(program, os.X_OK) and program.name != "init":
-                _tool(["strip", "-o", str(tree / "bin" / program.name), str(program)], builder)
+              builder)  # fmt: skip
+    for program in (work / PROGRAMS).iterdir():
+        if program.is_file() and os.access(program, os.X_OK):
+            _tool(["strip", "-o", str(tree / "bin" / program.name), str(program)], builder)
     shutil.copyfile(work / "initrd.cpio", half / "initrd.cpio")
     _disks(tree, half, builder)
     shutil.rmtree(tree)

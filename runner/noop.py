@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The no-op harness: every program again, with the system call of each test
+doing nothing from its act on.  A test must notice, by an assertion of its own.
+
+Text in, outcomes out; run.py boots the guest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import ktap
+from record import Job, JobResult, Run
+
+TEST = re.compile(r"^TEST(?:_F(?:_TIMEOUT|_SIGNAL)?)?\(", re.M)
+# The harness prints "# file.c:12:case:Expected ..." for a failed assertion.
+ASSERTION = re.compile(r"^#?\s*(?P<file>[\w.-]+\.c):(?P<line>\d+):")
+ACT = re.compile(r"^#?\s*noop: (?P<call>\w+)")
+SIGNAL = re.compile(r"Test terminated unexpectedly by signal (?P<signal>\d+)")
+
+# The only outcome that proves something, and the ones that prove nothing.
+KILLED = "killed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`call` is the system call that did nothing, empty when no ACT was reached;
+    `outcome` is killed, survived, signal, timeout, elsewhere (an assertion
+    outside of the test's body), skip or error."""
+
+    case: str
+    call: str
+    outcome: str
+    detail: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.outcome == KILLED and bool(self.call)
+
+
+def bodies(source: str) -> list[tuple[int, int]]:
+    """First and last line of each test's body in a program's source, from 1."""
+    lines = source.split("\n")
+    found = []
+    for number, line in enumerate(lines):
+        if TEST.match(line):
+            end = next((n for n in range(number, len(lines)) if lines[n] == "}"), len(lines) - 1)
+            found.append((number + 1, end + 1))
+    return found
+
+
+def outcomes(job: Job, source: str, text: str) -> list[Outcome]:
+    """What became of each case of a program that ran under MEMSAFE_NOOP."""
+    lines = text.split("\n")
+    parsed = ktap.parse(text)
+    ranges = bodies(source)
+    found, start = [], 0
+    for case in sorted(parsed.cases, key=lambda case: case.line):
+        block = lines[start : case.line + 1]
+        start = case.line + 1
+        found.append(_outcome(f"{job.name}_test.c", ranges, case, block))
+    return found
+
+
+def _outcome(
+    file: str, ranges: Sequence[tuple[int, int]], case: ktap.Case, block: Sequence[str]
+) -> Outcome:
+    call = _first(ACT, block, "call")
+    if case.status == "pass":
+        return Outcome(case.name, call, "survived", "" if call else "reached no ACT")
+    if case.status == "skip":
+        return Outcome(case.name, call, "skip", case.reason)
+    if case.status != "fail":
+        return Outcome(case.name, call, "error", case.reason)
+    signal = _first(SIGNAL, block, "signal")
+    if signal:
+        return Outcome(case.name, call, "signal", f"died by signal {signal}")
+    if any("terminated by timeout" in line for line in block):
+        return Outcome(case.name, call, "timeout", "")
+    for line in block:
+        match = ASSERTION.match(line)
+        if match and match["file"] == file:
+            if any(first <= int(match["line"]) <= last for first, last in ranges):
+                return Outcome(case.name, call, KILLED, f"line {match['line']}")
+    return Outcome(case.name, call, "elsewhere", "no assertion of the test's own body")
+
+
+def _first(pattern: re.Pattern[str], block: Iterable[str], group: str) -> str:
+    for line in block:
+        match = pattern.search(line)
+        if match:
+            return match[group]
+    return ""
+
+
+def matrix(run: Run, results: bytes, sources: dict[str, str]) -> dict[str, list[Outcome]]:
+    """Program to outcomes; a program without results has one that says why."""
+    ended: dict[str, JobResult] = {result.name: result for result in run.results}
+    found = {}
+    for job in run.manifest:
+        result = ended.get(job.name)
+        if result is None:
+            found[job.name] = [Outcome(job.name, "", "error", "did not run")]
+            continue
+        text = results[result.offset : result.offset + result.length].decode(errors="replace")
+        rows = outcomes(job, sources[job.name], text)
+        if result.outcome != "exit":
+            rows.append(Outcome(job.name, "", "error", f"{result.outcome} {result.number}"))
+        found[job.name] = rows or [Outcome(job.name, "", "error", "reported nothing")]
+    return found
+
+
+def table(found: dict[str, list[Outcome]], declared_skips: Iterable[str]) -> tuple[list[str], bool]:
+    """The matrix as lines, and whether every case was killed or is declared to
+    skip."""
+    declared = set(declared_skips)
+    lines, good = [], True
+    for program, rows in found.items():
+        killed = sum(row.good for row in rows)
+        skipped = sum(row.outcome == "skip" for row in rows)
+        calls = ", ".join(sorted({row.call for row in rows if row.call}))
+        lines.append(f"{program:24} {killed:3} of {len(rows) - skipped:3} killed  {calls}")
+        for row in rows:
+            if row.good or (row.outcome == "skip" and row.case in declared):
+                continue
+            good = False
+            lines.append(f"  {row.outcome:9} {row.case}  {row.call}  {row.detail}".rstrip())
+    return lines, good and bool(found)
