@@ -17,24 +17,38 @@
 #define NO_CHILD (-1000)
 
 /*
- * Runs @body(@arg) in a forked child. Returns what it returned (0 to 255),
- * minus the number of the signal that killed it, or NO_CHILD when fork() made
- * none, whatever it returned.
+ * Starts @body(@arg) in a forked child, for child_end(). NO_CHILD when fork()
+ * made none, whatever it returned.
  */
-static inline int in_child(int (*body)(void *), void *arg)
+static inline pid_t child_start(int (*body)(void *), void *arg)
 {
 	pid_t us = getpid();
 	pid_t child = fork();
-	int status;
 
 	if (child == 0 && getpid() != us)
 		_exit(body(arg));
-	if (child <= 0)
+	return child > 0 ? child : NO_CHILD;
+}
+
+/*
+ * What the body of @child returned (0 to 255), minus the number of the signal
+ * that killed it, or NO_CHILD.
+ */
+static inline int child_end(pid_t child)
+{
+	int status;
+
+	if (child == NO_CHILD)
 		return NO_CHILD;
 	while (waitpid(child, &status, 0) != child)
 		if (errno != EINTR)
 			return NO_CHILD;
 	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static inline int in_child(int (*body)(void *), void *arg)
+{
+	return child_end(child_start(body, arg));
 }
 
 /* Soft limit only: what one test of a process lowers, it can raise again. */
