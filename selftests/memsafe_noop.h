@@ -36,6 +36,13 @@
 #define MEMSAFE_AUDIT_ARCH AUDIT_ARCH_RISCV64
 #endif
 
+/* libc's ftruncate() takes 64 bits wherever there are two. */
+#ifdef __NR_ftruncate64
+#define MEMSAFE_NR_FTRUNCATE __NR_ftruncate64
+#else
+#define MEMSAFE_NR_FTRUNCATE __NR_ftruncate
+#endif
+
 /* libc's mmap() is mmap2 wherever that exists, even beside an old mmap. */
 #ifdef __NR_mmap2
 #define MEMSAFE_NR_MMAP __NR_mmap2
@@ -102,6 +109,8 @@ static inline bool noop_arm(const char *name, unsigned int nr)
 	}
 	if (nr == __NR_mmap)
 		nr = MEMSAFE_NR_MMAP;
+	if (nr == __NR_ftruncate)
+		nr = MEMSAFE_NR_FTRUNCATE;
 	printf("# noop: %s\n", name);
 	fflush(stdout);
 	return noop_filter(nr, err);
