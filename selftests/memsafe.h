@@ -31,6 +31,11 @@
 #include "memsafe_map.h"
 #include "memsafe_task.h"
 
+/* Before v6.10 a teardown ran in the test's own process, or not at all. */
+#ifndef FIXTURE_TEARDOWN_PARENT
+#define FIXTURE_TEARDOWN_PARENT FIXTURE_TEARDOWN
+#endif
+
 /*
  * The errno that a call failed with, 0 when it did not fail. @call: anything
  * that returns -1 or MAP_FAILED on failure.
