@@ -100,6 +100,8 @@ class _Block:
     pending: _Block | None = None   # a deeper block that waits for its result
     bailed: str = ""
     disorder: list[str] = field(default_factory=list)
+    # The last summary of each kind: of direct children, and `Totals` of leaves.
+    counts: dict[bool, tuple[int, Counts]] = field(default_factory=dict)
 
     def where(self) -> str:
         return self.title or f"the document at line {self.line + 1}"
@@ -199,7 +201,7 @@ class _Stream:
             case Outcome():
                 self._result(block, index, line, whole)
             case Counts():
-                self._counts(block, index, line)
+                (block.pending or block).counts[line.name == "Totals"] = (index, line)
         return True
 
     # Blocks
@@ -285,6 +287,7 @@ class _Stream:
         status, reason = line.status, line.reason
         if not whole:
             status, reason = "error", "the output ends in the middle of the result line"
+            self.notes.problem(reason, index)
         node = _Node(line.name or block.running or f"#{line.number or block.expected}", status, reason, index)
         block.running = ""
         diagnostics = tuple(self.recent) if status in BAD else ()
@@ -299,6 +302,8 @@ class _Stream:
             self._lose_program()
             if block.pending:
                 self._lose(block, block.pending)
+            if line.by_runner:
+                self.notes.problem(f"{line.name}: the output of this program is not there", index)
         self._number(block, index, line.number)
         node.diagnostics = diagnostics
         if children:
@@ -329,20 +334,6 @@ class _Stream:
         elif node.status == "skip" and any(child.status == "pass" for child in children):
             self.notes.problem(f"{node.name}: says skip over results that passed", node.line)
 
-    def _counts(self, block: _Block, index: int, line: Counts) -> None:
-        """Compare a summary line with what was seen, so that lost lines show."""
-        nodes = (block.pending or block).nodes
-        if line.name == "Totals":
-            nodes = list(_leaves(nodes))
-        elif not block.pending or block.pending.title != line.name:
-            return
-        seen = {"pass": 0, "fail": 0, "skip": 0}
-        for node in nodes:
-            seen["fail" if node.status in BAD else node.status] += 1
-        wrong = [f"{line.said[key]} {key} but {count} seen" for key, count in seen.items() if line.said[key] != count]
-        if wrong:
-            self.notes.problem(f"summary of {line.name} says {', '.join(wrong)}", index)
-
     # The end of a block
 
     def _finish(self, block: _Block, outcome: Status | None) -> list[_Node]:
@@ -365,8 +356,20 @@ class _Stream:
             self.notes.problem(f"{block.where()}: no results {block.comment}".rstrip())
         if block.plan is not None and len(block.numbers) > block.plan:
             self.notes.problem(f"{block.where()}: {len(block.numbers)} results, but {block.plan} planned")
+        for total, (index, line) in block.counts.items():
+            if total or line.name == block.title:
+                self._count(list(_leaves(block.nodes)) if total else block.nodes, index, line)
         block.nodes += self._absent(block, outcome)
         return block.nodes
+
+    def _count(self, nodes: list[_Node], index: int, line: Counts) -> None:
+        """Compare a summary with what was seen, so that lost lines show."""
+        seen = {"pass": 0, "fail": 0, "skip": 0}
+        for node in nodes:
+            seen["fail" if node.status in BAD else node.status] += 1
+        wrong = [f"{line.said[key]} {key} but {count} seen" for key, count in seen.items() if line.said[key] != count]
+        if wrong:
+            self.notes.problem(f"summary of {line.name} says {', '.join(wrong)}", index)
 
     def _absent(self, block: _Block, outcome: Status | None) -> Iterator[_Node]:
         """What was announced and has no result; the first after the last is the culprit."""

@@ -37,6 +37,7 @@ class Outcome:
     name: str
     status: Status
     reason: str
+    by_runner: bool     # the kselftest runner's, about a program it ran
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,8 @@ def _result(body: str) -> Outcome | None:
     if not digits and not dash and not failed:
         return None
     name, status, reason = _outcome(bool(failed), text)
-    return Outcome(int(digits) if digits else None, _name(name), status, reason[:MAX_LINE])
+    return Outcome(int(digits) if digits else None, _name(name), status, reason[:MAX_LINE],
+                   by_runner=name.lstrip().startswith("selftests: "))
 
 
 def _outcome(failed: bool, text: str) -> tuple[str, Status, str]:

@@ -16,6 +16,7 @@ import ktap
 
 HERE = Path(__file__).parent
 TEXTS = sorted((HERE / "ktap").glob("*.txt"))
+GOOD = [path for path in TEXTS if "\nPROBLEM: " not in "\n" + path.read_text()]
 
 
 def headers_and_log(path):
@@ -60,3 +61,87 @@ def test_only_good_logs_have_no_problems(path):
     headers, log = headers_and_log(path)
 
     assert bool(ktap.parse(log).problems) == bool(values(headers, "PROBLEM"))
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
+def test_truncation_never_gains_a_pass(path):
+    _, log = headers_and_log(path)
+    whole = passes(ktap.parse(log))
+
+    for length in range(len(log)):
+        assert passes(ktap.parse(log[:length])) <= whole, log[:length][-80:]
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_a_lost_line_never_gains_a_pass(path):
+    _, log = headers_and_log(path)
+    whole = {case.name for case in ktap.parse(log).cases if case.status == "pass"}
+    lines = log.splitlines(keepends=True)
+
+    for index in range(len(lines)):
+        less = ktap.parse("".join(lines[:index] + lines[index + 1:]))
+        # What lost its name or its parent may be called otherwise: not green.
+        assert less.problems or {case.name for case in less.cases if case.status == "pass"} <= whole, lines[index]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damage_never_raises(seed):
+    chance = random.Random(seed)
+    logs = [headers_and_log(path)[1] for path in TEXTS]
+
+    for _ in range(50):
+        text = list("".join(chance.sample(logs, 3)))
+        for _ in range(chance.randrange(1, 40)):
+            at = chance.randrange(len(text))
+            text[at:at + chance.randrange(4)] = chance.choice(["", "\0", "\n", "\r", "\ufffd", "# ", "    ", "ok 1 ", "["])
+        ktap.parse("".join(text))
+
+
+MEG = 1 << 20
+HOSTILE = {
+    "nesting that only grows": "".join(" " * depth + "1..2\n" for depth in range(1440)),
+    "nesting up and down": "\n".join(" " * (line % 40) + "1..2" for line in range(60_000)),
+    "runners in runners": "".join("# " * depth + "# selftests: a: b\n" for depth in range(1000)),
+    "hashes": "# " * (MEG // 2),
+    "huge plans": "KTAP version 1\n1..999999999\n" * (MEG // 28),
+    "huge numbers": "ok 99999999999999999999 a\nnot ok 999999999 b\n" * (MEG // 46),
+    "NULs": "\0" * MEG,
+    "NUL lines": "\0\n" * (MEG // 2),
+    "carriage returns": "ok 1 a\r" * (MEG // 7),
+    "half stamps": "[ 1.00" * (MEG // 6),
+    "stamps": "ok 1 a[1.000]" * (MEG // 13),
+    "torn for ever": "x[1.000] y\n" * (MEG // 11),
+    "a long name": "ok 1 " + "x" * MEG + "\n",
+    "spaces": "ok 1" + " " * MEG + "#" + " " * MEG + "\n",
+    "hashes in a name": "ok 1 " + " #" * (MEG // 2) + "\n",
+    "summaries": "1..90000\n" + "ok 1 a\n# Totals: pass:1 fail:1 skip:1\n" * (MEG // 42),
+    "failures with much to say": "x" * 40_000 + "\n" + "not ok 1 a\n" * (MEG // 11),
+    "bail outs": "Bail out!\n" * (MEG // 10),
+    "other alphabets' digits and lines": "1..\u0662\nok \u0663 a\n\x0b\x0cok 1 b\x85ok 2\u2028ok 3\n" * 20_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_input_is_read_in_linear_time(name):
+    start = time.process_time()
+
+    result = ktap.parse(HOSTILE[name])
+
+    # Ten times what it takes here, a hundredth of what quadratic would.
+    assert time.process_time() - start < 15
+    assert result.problems
+    assert len(result.problems) <= ktap.MAX_PROBLEMS + 1
+
+
+def test_diagnostics_are_those_of_their_case_and_bounded():
+    text = "1..2\n# of a\nnot ok 1 a\n" + "".join(f"# of b {n}\n" for n in range(1000)) + "not ok 2 b\n"
+
+    first, second = ktap.parse(text).cases
+
+    assert first.diagnostics == ("# of a",)
+    assert len(second.diagnostics) == ktap.MAX_DIAGNOSTICS
+    assert second.diagnostics[-1] == "# of b 999"
+
+
+def test_line_is_the_index_of_the_result_line():
+    assert [case.line for case in ktap.parse("noise\n1..2\nok 1 a\n\nok 2 b\n").cases] == [2, 4]
