@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
-from splat_formats import FORMATS, Format
-from splat_stack import HELPERS, REPORTERS, SLEEPERS, Frame, find_symbol, first_named, looping, parse_frame, plain_name
+from splat_console import Console, Start, read_console
+from splat_formats import Format
+from splat_stack import (
+    HELPERS,
+    REPORTERS,
+    SLEEPERS,
+    Frame,
+    find_symbol,
+    first_named,
+    looping,
+    parse_frame,
+    plain_name,
+)
 
 State = Literal["complete", "truncated", "interleaved"]
 
@@ -32,21 +43,6 @@ class Report:
     frames: tuple[Frame, ...] = ()  # the stack that the function was taken from
 
 
-class _Line(NamedTuple):
-    caller: str  # printk's caller column, "" without one
-    text: str  # without prefix and \r
-    stamped: bool  # has a printk time stamp
-
-
-class _Start(NamedTuple):
-    index: int
-    line: _Line
-    format: Format
-    match: re.Match[str]
-
-
-# No report line is longer; what is, is cut before any pattern sees it.
-_LONGEST: Final = 1000
 # Own lines without anything of a report in them that end a report.
 _PATIENCE: Final = 40
 # Lines of anybody that may stand between the parts of a report.
@@ -56,79 +52,29 @@ _ECHO: Final = 40
 # A stack trace of the worst recursion, with registers and locks, is shorter.
 _LONGEST_REPORT: Final = 3000
 
-_STAMP: Final = re.compile(r"\[ *\d+\.\d{6}\](?:\[ *([TC]\d+)\])? ?")
-_LEVEL: Final = re.compile(r"^<\d{1,3}>")
-_ANDROID: Final = re.compile(r"^ ?(?:\[\d+: *[^\]]{1,20}: *\d+\]|\(\d\)\[\d+:[^\]]{1,20}\]) ?")
-# Lines of a test's own protocol, whatever they quote.
-_PROTOCOL: Final = re.compile(r"\s*(?:# |memsafe: |(?:not )?ok \d|KTAP version|TAP version|Bail out!)")
 _MARK: Final = re.compile(r"memsafe: (?:BEGIN|END)\b")
-
-# Every start pattern needs one of these: most lines are done with here.
-_KEYWORDS: Final = (
-    "BUG", "WARNING: ", "INFO: ", "UBSAN: ", "Kernel panic", "nable to handle", "NULL pointer",
-    "protection fault", "Oops", "Internal error: ", "divide", "unreferenced object 0x", "list_",
-    " is NULL. (", "usercopy: ", "VFS: Busy", "trusty: ", "CFI failure", " opcode: ", "stack overflow",
-    "Insufficient stack", "PANIC", "fault: ", "segment: ", "check: ", "int3: ", "Alignment trap",
-    "Bad mode in", "rust_kernel: ", "possible ", "lock order", "inconsistent ", "LOCKUP",
-    "unregister_netdevice", "SYZFA",
-)  # fmt: skip
-
-# Lines that are well known not to be reports.
-_HARMLESS: Final = re.compile(
-    r"INFO: (?:lockdep is turned off|Stall ended|NMI handler|recovery required)|will be removed"
-    r"|BUG: no syscalls to create"
-)
-
 
 def find(text: str) -> tuple[Report, ...]:
     """All reports in the console text, in the order of their first lines."""
-    raw = text.split("\n")
-    starts = _starts(raw)
-    stamped = any(_STAMP.search(line[:200]) for line in raw[:2000])
-    reports: list[tuple[_Start, Report]] = []
+    console = read_console(text)
+    reports: list[tuple[Start, Report]] = []
     taken: set[int] = set()
-    for start in starts.values():
-        if start.index in taken or (start.format.needs_trace and stamped and not start.line.stamped):
+    for start in console.starts.values():
+        if start.number in taken:
             continue
-        body = _gather(raw, start, starts)
+        body = _gather(console, start)
         if start.format.needs_trace and not body.traces:
             continue
         taken.update(body.absorbed)
-        report = _report(start, body)
+        report = _report(start, body, _first_line(console, start))
         if any(_is_consequence(start, report, before, first) for before, first in reports[-8:]):
             continue
         reports.append((start, report))
-    kasan = sum(report.kind.startswith("KASAN") for _, report in reports)
-    multi_shot = kasan > 1 or "kasan_multi_shot" in text
-    return tuple(_with_one_shot(report, multi_shot) for _, report in reports)
-
-
-def _starts(raw: list[str]) -> dict[int, _Start]:
-    starts = {}
-    for index, line in enumerate(raw):
-        if any(word in line for word in _KEYWORDS):
-            start = _start(index, _parse(line))
-            if start:
-                starts[index] = start
-    return starts
-
-
-def _parse(raw: str) -> _Line:
-    raw = raw[:_LONGEST].rstrip("\r")
-    stamp = _STAMP.search(raw[:200])
-    caller = (stamp[1] or "") if stamp else ""
-    text = raw[stamp.end() :] if stamp else _LEVEL.sub("", raw)
-    return _Line(caller, _ANDROID.sub("", text), stamp is not None)
-
-
-def _start(index: int, line: _Line) -> _Start | None:
-    if _PROTOCOL.match(line.text) or _HARMLESS.search(line.text) or "---[ end" in line.text:
-        return None
-    for format in FORMATS:
-        match = format.start.search(line.text)
-        if match:
-            return _Start(index, line, format, match)
-    return None
+    found = [report for _, report in reports]
+    kasan = [report for report in found if report.kind.startswith("KASAN")]
+    if len(kasan) == 1 and "kasan_multi_shot" not in text:
+        found[found.index(kasan[0])] = replace(kasan[0], one_shot=True)
+    return tuple(found)
 
 
 @dataclass
@@ -161,10 +107,14 @@ class _Body:
                 yield from (frame for frame in trace.frames if frame.kind == kind)
 
 
-_TRACE_HEAD: Final = re.compile(r"\s*(?:Call [Tt]race|Backtrace|stack backtrace|backtrace(?: \(crc \w+\))?|NMI backtrace for)\b.*:?")
+_TRACE_HEAD: Final = re.compile(
+    r"\s*(?:Call [Tt]race|Backtrace|stack backtrace|backtrace(?: \(crc \w+\))?"
+    r"|NMI backtrace for)\b"
+)
 _ASIDE: Final = re.compile(
     r"\s*(?:Allocated|Freed|Uninit was|Local variable|Last potentially|Second to last|Memory state"
-    r"|The buggy address|Object at |kfence-#\d|value changed|Showing all locks|-> #\d|INFO: (?:Allocated|Freed)"
+    r"|The buggy address|Object at |kfence-#\d|value changed|Showing all locks|-> #\d"
+    r"|INFO: (?:Allocated|Freed)"
     r"|.{0,60}was registered at:|irq event stamp|hardirqs last|Preemption disabled|Exception stack"
     r"|allocated by|freed by|Bytes .* are uninit|.* was stored to memory|.* created at|page last )"
 )
@@ -173,42 +123,57 @@ _END: Final = re.compile(r"---\[ end |Rebooting in |Kernel Offset: ")
 _RULE: Final = re.compile(r"={20,}\s*$")
 _RULED: Final = re.compile(r"BUG: K\w+AN|BUG: KFENCE|UBSAN: ")
 _PART: Final = re.compile(
-    r"\s*(?:CPU: |Hardware name|Call [Tt]race|Code: |[ER]?[A-Z0-9]{2,3} ?: |x\d+ ?: |</?[A-Z]+>|=====|-----|Modules linked"
-    r"|#\d+: |\w+ locks? held|Read of |Write of |Workqueue: |raw: |flags: |page:|\w{16}: |>\w{16}: |\^|PGD |\[<)"
+    r"\s*(?:CPU: |Hardware name|Call [Tt]race|Code: |[ER]?[A-Z0-9]{2,3} ?: |x\d+ ?: |</?[A-Z]+>"
+    r"|=====|-----|Modules linked|#\d+: |\w+ locks? held|Read of |Write of |Workqueue: |raw: "
+    r"|flags: |page:|\w{16}: |>\w{16}: |\^|PGD |\[<)"
 )
 
 
-def _gather(raw: list[str], start: _Start, starts: Mapping[int, _Start]) -> _Body:
+def _gather(console: Console, start: Start) -> _Body:
     """The lines that belong to a report, and the stacks among them."""
-    body = _Body(end=start.index + 1, texts=[start.line.text])
+    body = _Body(end=start.number + 1, texts=[start.line.text])
     idle = 0
-    last = min(len(raw), start.index + _LONGEST_REPORT)
-    for index in range(start.index + 1, last):
-        if index - body.end > (_ECHO if body.terminated else _REACH):
+    for number in console.own(start):
+        if number - start.number > _LONGEST_REPORT or idle > _PATIENCE:
             return body
-        line = _parse(raw[index])
+        if number - body.end > (_ECHO if body.terminated else _REACH):
+            return body
+        line, other = console.lines[number], console.starts.get(number)
+        ours = line.caller == start.line.caller or start.format.all_callers
         if _MARK.match(line.text):
             return body
-        ours = line.caller == start.line.caller or (start.format.all_callers and bool(line.caller))
-        other = starts.get(index)
-        if other and (ours or _is_panic(other)):
-            if _continues(start, body, other):
-                body.absorbed.add(index)
-                body.end = index + 1
-            elif ours and other.format.sources:
-                body.interleaved = not start.line.caller and not body.traces
-                return body
+        if other and _continues(start, body, other):
+            body.absorbed.add(number)
+            body.end = number + 1
+        elif other and ours and (other.format.sources or not start.format.sources):
+            body.interleaved = not start.line.caller and not body.traces
+            return body
         if not ours or body.terminated:
             continue
         if _add(body, line.text):
-            body.end = index + 1
+            body.end = number + 1
             idle = 0
         elif line.stamped == start.line.stamped:
             idle += 1
-        if idle > _PATIENCE:
-            return body
-    body.cut = last == len(raw)
+    body.cut = _is_cut(body)
     return body
+
+
+# The outermost frames: a stack that shows one of them is whole.
+_OUTERMOST: Final = re.compile(
+    r"entry_|ret_|secondary_start|start_|asm_|el0|system_call|kthread|x86_64_start|sys_|__libc|0x"
+)
+
+
+def _is_cut(body: _Body) -> bool:
+    """Whether the console ended in the middle of a stack."""
+    last = next((text for text in reversed(body.texts) if text.strip()), "")
+    if body.terminated or not body.traces or body.traces[-1].aside:
+        return False
+    frame = parse_frame(last)
+    return _TRACE_HEAD.match(last) is not None or (
+        frame is not None and not _OUTERMOST.match(frame.name)
+    )
 
 
 def _add(body: _Body, text: str) -> bool:
@@ -216,7 +181,8 @@ def _add(body: _Body, text: str) -> bool:
     body.texts.append(text)
     if "messages dropped" in text:
         body.interleaved = True
-    if _END.search(text) or (_RULE.match(text) and _RULED.search(body.texts[0]) and body.has_calls()):
+    ruled_off = _RULE.match(text) and _RULED.search(body.texts[0]) and body.has_calls()
+    if ruled_off or _END.search(text):
         body.terminated = True
         return True
     if _TRACE_HEAD.match(text):
@@ -234,35 +200,27 @@ def _add(body: _Body, text: str) -> bool:
     return frame is not None or _PART.match(text) is not None
 
 
-_PANIC: Final = "Kernel panic - not syncing"
 # Reasons that name what happened before, rather than something new.
 _AFTERMATH: Final = re.compile(
-    r"Fatal exception|panic_on_warn|KASAN|KFENCE|KMSAN|UBSAN|hung_task|softlockup|hardlockup|Hard LOCKUP"
-    r"|RCU Stall|Oops|Attempted to kill|scheduling while atomic|: panic_on|BUG!|bad mode|kernel stack overflow|Machine halted"
+    r"Fatal exception|panic_on_warn|KASAN|KFENCE|KMSAN|UBSAN|hung_task|softlockup|hardlockup"
+    r"|Hard LOCKUP|RCU Stall|Oops|Attempted to kill|scheduling while atomic|: panic_on|BUG!"
+    r"|bad mode|kernel stack overflow|Machine halted"
 )
 
 
-def _is_panic(start: _Start) -> bool:
-    return _PANIC in start.line.text
-
-
-def _continues(start: _Start, body: _Body, other: _Start) -> bool:
+def _continues(start: Start, body: _Body, other: Start) -> bool:
     """Whether a second start is only another line of the first report."""
-    if _is_panic(other):
+    if other.is_panic():
         return _AFTERMATH.search(other.line.text) is not None
     if body.terminated or body.has_calls():
         return False
-    again = other.format is start.format and _func(other) == _func(start)
+    again = other.format is start.format and other.func() == start.func()
     return again or (start.format.trap and (other.format.trap or "WARNING: " in other.line.text))
 
 
-def _func(start: _Start) -> str | None:
-    return start.match.groupdict().get("func")
-
-
-def _is_consequence(start: _Start, report: Report, before: _Start, first: Report) -> bool:
+def _is_consequence(start: Start, report: Report, before: Start, first: Report) -> bool:
     """Whether a report of its own only follows from an earlier one."""
-    if _is_panic(start):
+    if start.is_panic():
         return _AFTERMATH.search(start.line.text) is not None
     if start.line.caller != before.line.caller or not before.line.caller:
         return False
@@ -274,10 +232,26 @@ def _is_consequence(start: _Start, report: Report, before: _Start, first: Report
 # A task that oopsed exits with whatever locks and counts it held.
 _DYING: Final = frozenset(("make_task_dead", "rewind_stack_and_make_dead", "rewind_stack_do_exit"))
 # KASAN only says first what the access itself then runs into.
-_UNMAPPED: Final = ("KASAN: null-ptr-deref", "KASAN: wild-memory-access", "KASAN: user-memory-access")
+_UNMAPPED: Final = tuple(
+    f"KASAN: {kind}" for kind in ("null-ptr-deref", "wild-memory-access", "user-memory-access")
+)
 
 
-def _report(start: _Start, body: _Body) -> Report:
+# What the kernel prints to open a report, before the line that says which.
+_OPENING: Final = re.compile(r"-{4,}\[ cut here \]|[=-]{20,}\s*$")
+
+
+def _first_line(console: Console, start: Start) -> int:
+    for number in range(start.number - 1, max(-1, start.number - 4), -1):
+        line = console.lines[number]
+        if number in console.starts or line.text.startswith("---[ end"):
+            break
+        if line.caller == start.line.caller and _OPENING.match(line.text):
+            return number
+    return start.number
+
+
+def _report(start: Start, body: _Body, first: int) -> Report:
     format = start.format
     groups = {name: value for name, value in start.match.groupdict().items() if value}
     if format.detail:
@@ -295,18 +269,29 @@ def _report(start: _Start, body: _Body) -> Report:
         title=title,
         type=format.type.replace("{ACCESS}", groups.get("access", "read").upper()),
         state=_state(format, function, body),
-        start=start.index,
+        start=first,
         end=body.end,
         one_shot=format.one_shot,
         task=_task(body.texts),
-        frames=tuple(frame for trace in body.traces if not trace.aside for frame in trace.frames),
+        frames=_stack(function, body),
     )
+
+
+def _stack(function: str, body: _Body) -> tuple[Frame, ...]:
+    """The reliable frames of the stack that the function is on, else of the first."""
+    stacks = [
+        tuple(frame for frame in trace.frames if frame.reliable)
+        for trace in body.traces
+        if not trace.aside
+    ]
+    named = [stack for stack in stacks if any(frame.name == function for frame in stack)]
+    return next(filter(None, named + stacks), ())
 
 
 def _state(format: Format, function: str, body: _Body) -> State:
     if body.interleaved:
         return "interleaved"
-    if format.sources and not function:
+    if body.cut or (format.sources and not function):
         return "truncated"
     return "complete"
 
@@ -342,7 +327,7 @@ def _function(format: Format, groups: Mapping[str, str], body: _Body) -> str:
         elif source == "at":
             name = first_named(_lock_sites(body.texts), *skip)
         elif source == "caller":
-            name = first_named((f for t in body.texts if "caller is" in t if (f := find_symbol(t))), REPORTERS)
+            name = first_named(_callers(body.texts), REPORTERS)
         elif source == "loop":
             name = _looping(body)
         elif source == "sleep":
@@ -352,6 +337,12 @@ def _function(format: Format, groups: Mapping[str, str], body: _Body) -> str:
         if name:
             return name
     return ""
+
+
+def _callers(texts: list[str]) -> Iterator[Frame]:
+    for text in texts:
+        if "caller is" in text and (frame := find_symbol(text)):
+            yield frame
 
 
 def _lock_sites(texts: list[str]) -> Iterator[Frame]:
@@ -380,17 +371,16 @@ def _asleep(trace: _Trace) -> bool:
     return not preempted and any(SLEEPERS.match(name) for name in names[:1])
 
 
-_TASK: Final = re.compile(r"\bComm: (.{1,16}?) (?:Not t|T)ainted|by task (\S{1,40})/\d+|INFO: task (.{1,40}):\d+ ")
+_TASK: Final = re.compile(
+    r"\bComm: (.{1,16}?) (?:Not t|T)ainted|by task (\S{1,40})/\d+|INFO: task (.{1,40}):\d+ "
+    r"|^ +comm \"(.{1,16})\", pid"
+)
 
 
 def _task(texts: list[str]) -> str:
     for text in texts:
         if found := _TASK.search(text):
-            return found[1] or found[2] or found[3] or ""
+            return next(group for group in found.groups() if group)
     return ""
 
 
-def _with_one_shot(report: Report, multi_shot: bool) -> Report:
-    if report.kind.startswith("KASAN") and not multi_shot:
-        return Report(**{**report.__dict__, "one_shot": True})
-    return report
