@@ -6,19 +6,33 @@ TARGET  ?= x86_64-kasan
 KERNEL  ?=
 PYTHON  := /usr/bin/python3
 MEMSAFE := $(PYTHON) runner/memsafe.py
+tree    := $(if $(KERNEL),--kernel $(KERNEL))
+status   = s=$$?; echo "make $@: exit status $$s"; exit $$s
 
-help:		## this text
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
-	@echo 'TARGET=$(TARGET) (configs/targets/), KERNEL=path of a kernel tree'
+help:	## this text
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
+	@echo 'TARGET=name of configs/targets/ (now $(TARGET)), KERNEL=path of a kernel tree'
 
-check: python	## build the kernel, boot it, run every suite, give a verdict
-	@$(MEMSAFE) run --target $(TARGET) $(if $(KERNEL),--kernel $(KERNEL)); \
-	status=$$?; echo "make check: exit status $$status"; exit $$status
+check: python	## the main job: build the kernel, boot it, run everything, judge
+	@$(MEMSAFE) run --target $(TARGET) $(tree); $(status)
 
-clean:		## remove results
+kunit: python	## the KUnit suites in User Mode Linux, by the kernel's own kunit.py
+	@$(MEMSAFE) run --target um-kasan $(tree); $(status)
+
+noop: python	## every test must notice when its system call does nothing
+	@$(MEMSAFE) noop --target $(TARGET) $(tree); $(status)
+
+test: python	## the project's own tests
+	@$(MEMSAFE) setup test
+	@$(PYTHON) -m pytest -q -p no:cacheprovider runner/tests; $(status)
+
+bench: python	## measure boot, tests and overhead
+	@$(MEMSAFE) bench --target $(TARGET); $(status)
+
+clean:	## remove results
 	@rm -rf results/[0-9]* results/latest
 
 python:
 	@test -x $(PYTHON) || apt-get install -y -q python3
 
-.PHONY: help check clean python
+.PHONY: help check kunit noop test bench clean python

@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def dispatch(options: argparse.Namespace, argv: list[str]) -> int:
     verbs = {
         "run": _run,
         "exec": _run,
+        "noop": _noop,
         "build": _build,
         "list": _list,
         "judge": _judge,
@@ -78,6 +80,16 @@ def _show(document: Mapping[str, Any], as_json: bool) -> int:
         for shown in document["targets"]:
             print(report.summary(shown), end="")
     return run.exit_status(document["verdict"])
+
+
+def _noop(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int:
+    wanted = replace(
+        _options(options, argv), environment=(f"MEMSAFE_NOOP={options.returns}",), leaks=False
+    )
+    lines, good = run.no_ops(wanted, tools)
+    print("\n".join(lines))
+    print(f"no-op harness: {'every test noticed' if good else 'not every test noticed'}")
+    return 0 if good else 1
 
 
 def _build(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int:

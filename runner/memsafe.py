@@ -60,6 +60,11 @@ def parser() -> argparse.ArgumentParser:
     for name in ("image", "modules", "config"):
         execute.add_argument(f"--{name}", type=Path, required=True, help=EXEC_HELP[name])
     _running(execute)
+    noop = commands.add_parser("noop", help="system calls do nothing: every test must notice")
+    _building(noop)
+    _running(noop)
+    noop.add_argument("--returns", default="success", metavar="success|ERRNO",
+                      help="what the system call returns; default: %(default)s")  # fmt: skip
     judging = commands.add_parser("judge", help="judge a saved run again")
     judging.add_argument("folder", type=Path, help="results/<run> or results/<run>/<target>")
     _judging(judging)
@@ -68,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--json", action="store_true", help="objects as in verdict.json")
     listing = commands.add_parser("list", help="list suites, programs and their cases")
     listing.add_argument("filter", nargs="?", help="glob on a suite's or program's name")
+    setup = commands.add_parser("setup", help="install the packages; run and build do it too")
+    setup.add_argument("what", nargs="?", choices=["run", "test"], default="run")
     over = commands.add_parser("overlay", help="a kernel tree with the suites built in")
     over.add_argument("tree", type=Path, metavar="KERNEL_TREE")
     over.add_argument("--output", type=Path, required=True, metavar="DIR")
@@ -124,6 +131,10 @@ def main(argv: list[str]) -> int:
     options = parser().parse_args(_underscores(argv))
     if not getattr(options, "dry_run", False):
         packages.ensure(packages.listed(PROJECT / "configs/packages.txt"))
+    if options.command == "setup":
+        if options.what == "test":
+            packages.ensure(packages.listed(PROJECT / "configs/packages-test.txt"))
+        return 0
     import commands  # what it imports may have been installed just now
 
     return commands.dispatch(options, argv)

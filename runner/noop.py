@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import ktap
+from expect import Expectations
 from record import Job, JobResult, Run
 
 TEST = re.compile(r"^TEST(?:_F(?:_TIMEOUT|_SIGNAL)?)?\(", re.M)
@@ -112,10 +113,11 @@ def matrix(run: Run, results: bytes, sources: dict[str, str]) -> dict[str, list[
     return found
 
 
-def table(found: dict[str, list[Outcome]], declared_skips: Iterable[str]) -> tuple[list[str], bool]:
+def table(
+    found: dict[str, list[Outcome]], expected: Expectations
+) -> tuple[list[str], bool]:
     """The matrix as lines, and whether every case was killed or is declared to
     skip."""
-    declared = set(declared_skips)
     lines, good = [], True
     for program, rows in found.items():
         killed = sum(row.good for row in rows)
@@ -123,8 +125,15 @@ def table(found: dict[str, list[Outcome]], declared_skips: Iterable[str]) -> tup
         calls = ", ".join(sorted({row.call for row in rows if row.call}))
         lines.append(f"{program:24} {killed:3} of {len(rows) - skipped:3} killed  {calls}")
         for row in rows:
-            if row.good or (row.outcome == "skip" and row.case in declared):
+            if row.good or _is_declared(program, row, expected):
                 continue
             good = False
             lines.append(f"  {row.outcome:9} {row.case}  {row.call}  {row.detail}".rstrip())
     return lines, good and bool(found)
+
+
+def _is_declared(program: str, row: Outcome, expected: Expectations) -> bool:
+    name = row.case if row.case.startswith(f"{program}.") else f"{program}.{row.case}"
+    return row.outcome == "skip" and any(
+        entry.covers("skip", name, row.detail) for entry in expected.entries
+    )

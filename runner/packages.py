@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """Debian packages: which are missing, and installing them.
 
-Standard library only: this runs before anything that it installs.
+A name may be a glob: then any package that matches will do, and the newest is
+installed.  Standard library only: this runs before anything that it installs.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,7 +40,7 @@ def missing(names: Sequence[str]) -> list[str]:
         for line in shown.stdout.splitlines()
         if line.endswith(" installed")
     }
-    return [name for name in names if name not in installed]
+    return [name for name in names if not fnmatch.filter(installed, name)]
 
 
 def install(names: Sequence[str]) -> None:
@@ -52,14 +55,28 @@ def install(names: Sequence[str]) -> None:
     env = ["env", "DEBIAN_FRONTEND=noninteractive"]
     get = [*prefix, *env, "apt-get", "-q"]
     print("installing " + " ".join(names), file=sys.stderr)
-    for argv in (
-        [*get, "update"],
-        [*get, "install", "-y", "--no-install-recommends", *names],
-    ):
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if done.returncode:
-            lines = (done.stdout + done.stderr).splitlines()[-10:]
-            raise NoVerdict("\n".join(["apt-get failed:", *lines]))
+    _apt([*get, "update"])
+    newest = [_newest(name) for name in names]
+    _apt([*get, "install", "-y", "--no-install-recommends", *newest])
+
+
+def _apt(argv: Sequence[str]) -> str:
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stdout + done.stderr).splitlines()[-10:]
+        raise NoVerdict("\n".join([f"{argv[-1]}: apt failed:", *lines]))
+    return done.stdout
+
+
+def _newest(name: str) -> str:
+    """The package itself, or the highest version among those that a glob names."""
+    if "*" not in name:
+        return name
+    known = _apt(["apt-cache", "pkgnames", name.partition("*")[0]]).split()
+    found = fnmatch.filter(known, name)
+    if not found:
+        raise NoVerdict(f"no package is named {name}")
+    return max(found, key=lambda text: [int(number) for number in re.findall(r"\d+", text)])
 
 
 def _may_sudo() -> bool:

@@ -14,6 +14,8 @@ import expect
 import judge
 import record
 import report
+from errors import NoVerdict
+from expect import Expectations
 from target import CONFIGS
 
 
@@ -42,13 +44,19 @@ def texts(folder: Path) -> dict[str, bytes]:
     }
 
 
-def judged(folder: Path, expectations: Path | None = None) -> dict[str, Any]:
+def expectations(target: str, own: Path | None) -> Expectations:
+    """What configs/expect/ says of a target, or a file of the user's own."""
+    path = own or CONFIGS / "expect" / f"{target}.txt"
+    if own and not own.is_file():
+        raise NoVerdict(f"no file of expectations: {own}")
+    return expect.parse(path.read_text() if path.exists() else "", datetime.date.today())
+
+
+def judged(folder: Path, own: Path | None = None) -> dict[str, Any]:
     """Judge what is in a target's results folder."""
     run_record = record.load(folder)
     found = texts(folder)
-    path = expectations or CONFIGS / "expect" / f"{run_record.target}.txt"
-    text = path.read_text() if path.exists() else ""
-    expected = expect.parse(text, datetime.date.today())
+    expected = expectations(run_record.target, own)
     try:
         decoded = json.loads((folder / "decoded.json").read_text())
     except (OSError, ValueError):

@@ -17,6 +17,7 @@ from typing import Any
 import boot
 import build
 import manifest
+import noop
 import packages
 import results
 import source
@@ -102,6 +103,27 @@ def run(options: Options, tools: Tools) -> dict[str, Any]:
     results.write(document, folder)
     tools.cache.prune(cap_bytes())
     return document
+
+
+def no_ops(options: Options, tools: Tools) -> tuple[list[str], bool]:
+    """Every program with the system call of each test doing nothing: the matrix
+    as lines, and whether every test noticed."""
+    target = load(options)
+    chosen = manifest.select(manifest.jobs(PROJECT, options.tests), options.pattern)
+    jobs = tuple(job for job in chosen if job.kind == "program")
+    folder = results.new_folder(options.results, f"{target.name}-noop")
+    builder = make_builder(options, tools, folder / "build.log")
+    done = _in_guests(options, target, Run(target.name, jobs), folder, builder, tools)
+    tools.progress.done()
+    sources = {
+        job.name: ((options.tests or PROJECT / "selftests") / f"{job.name}_test.c").read_text()
+        for job in jobs
+    }
+    found = noop.matrix(done, results.texts(folder)["results.ktap"], sources)
+    declared = results.expectations(target.name, options.expectations)
+    lines, good = noop.table(found, declared)
+    (folder / "noop.txt").write_text("\n".join(lines) + "\n")
+    return lines, good
 
 
 def load(options: Options) -> Target:
