@@ -10,6 +10,7 @@ none   nothing can be said: something did not run, is missing, or only skipped
 from __future__ import annotations
 
 import fnmatch
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -99,7 +100,7 @@ def judge(
     ]
     cases = [_excuse(case, expected) for case in cases]
     bad = [*_bad(cases, reports), *expected.problems, *_stale(run, cases, reports, expected)]
-    missing = _missing(run, cases)
+    missing = [*_missing(run, cases), *_lost(run, results, console)]
     verdict = "fail" if bad else "none" if missing else "pass"
     return Verdict(verdict, (*bad, *missing), tuple(cases), tuple(reports))
 
@@ -140,12 +141,16 @@ def _job_cases(
     cases = [_case(job, case) for case in parsed.cases]
     times = windows.seconds(job, result, text, parsed, window)
     cases = [replace(case, seconds=times.get(index)) for index, case in enumerate(cases)]
-    errors = [*_ending(result, cases), *parsed.problems, *_consistency(result, cases)]
-    errors += _taint(result, run, reports)
+    errors = [*_ending(result, cases), *parsed.problems, *_repeated(cases)]
+    errors += [*_consistency(job, result, cases), *_taint(result, run, reports)]
+    if window and window.count > 1:
+        errors.append(f"its marks are on the console {window.count} times")
     errors += [f"expected report was not seen: {title}" for title in _unseen(window, reports)]
     cases += [Case(job.name, "error", error) for error in errors]
     if not cases:
         cases.append(Case(job.name, "miss", "reported nothing"))
+    if window is None:
+        cases.append(Case(job.name, "miss", "the console does not show it: reports may be lost"))
     return cases + _vanished(job, cases)
 
 
@@ -159,7 +164,8 @@ def _case(job: Job, case: ktap.Case) -> Case:
 
 def _ending(result: JobResult, cases: Sequence[Case]) -> list[str]:
     """What the job's own end says, when it is no ordinary exit."""
-    after = f" after {cases[-1].name}" if cases else ""
+    reported = [case.name for case in cases if case.status in ("pass", "fail", "skip")]
+    after = f" after {reported[-1]}" if reported else ""
     sentences = {
         "signal": f"killed by signal {result.number}{after}",
         "timeout": f"no end within its time limit of {result.number} s{after}",
@@ -175,9 +181,16 @@ def _ending(result: JobResult, cases: Sequence[Case]) -> list[str]:
     return found
 
 
-def _consistency(result: JobResult, cases: Sequence[Case]) -> list[str]:
-    """A program's exit status and its results must agree."""
-    if result.outcome != "exit":
+def _repeated(cases: Sequence[Case]) -> list[str]:
+    """Every test reports exactly once."""
+    counts = Counter(case.name for case in cases)
+    return [f"{name} reported {count} times" for name, count in counts.items() if count > 1]
+
+
+def _consistency(job: Job, result: JobResult, cases: Sequence[Case]) -> list[str]:
+    """A program's exit status and its results must agree; insmod's is 0 whatever
+    the cases did."""
+    if job.kind != "program" or result.outcome != "exit":
         return []
     bad = any(case.status in ("fail", "error", "miss") for case in cases)
     if result.number == 0 and not cases:
@@ -205,17 +218,21 @@ def _taint(result: JobResult, run: Run, reports: Sequence[Report]) -> list[str]:
 def _vanished(job: Job, cases: Sequence[Case]) -> list[Case]:
     """Cases of the source that no result speaks of.  A variant or a parameter
     adds a component to the name, behind the fixture or at the end."""
+    groups = {name.rpartition(".")[0] for name in job.cases}
     seen = {case.name for case in cases}
-    lost = []
-    for name in job.cases:
-        head, _, tail = name.rpartition(".")
-        if name in seen or any(
-            other.startswith(name + ".") or (other.startswith(head) and other.endswith("." + tail))
-            for other in seen
-        ):
-            continue
-        lost.append(Case(name, "miss", "did not report"))
-    return lost
+    tails = {(_group(name, groups), name.rpartition(".")[2]) for name in seen}
+    return [
+        Case(name, "miss", "did not report")
+        for name in job.cases
+        if name not in seen
+        and (name.rpartition(".")[0], name.rpartition(".")[2]) not in tails
+        and not any(other.startswith(name + ".") for other in seen)
+    ]
+
+
+def _group(name: str, groups: Iterable[str]) -> str:
+    """The suite or fixture that a result belongs to: the longest that it names."""
+    return max((group for group in groups if name.startswith(group + ".")), key=len, default="")
 
 
 def _job_reports(
@@ -311,9 +328,26 @@ def _missing(run: Run, cases: Sequence[Case]) -> list[str]:
         found.append("no test passed")
     if run.guests and not run.guests[-1].ended:
         found.append(f"the last guest did not reach its end mark: {run.guests[-1].detail}")
+    states = {"off": "switched itself off", "no answer": "did not end its scan in time"}
     found += [
-        f"guest {guest.index + 1}: kmemleak switched itself off, leaks were not seen"
+        f"guest {guest.index + 1}: kmemleak {states[guest.kmemleak]}, leaks were not seen"
         for guest in run.guests
-        if guest.kmemleak == "off"
+        if guest.kmemleak in states
     ]
+    return found
+
+
+def _lost(run: Run, results: bytes, console: bytes) -> list[str]:
+    """Texts that are not whole: what they have lost may have said anything."""
+    found = []
+    ends = [result.offset + result.length for result in run.results]
+    if max([*ends, *(sum(guest.leaks) for guest in run.guests)], default=0) > len(results):
+        found.append("results.ktap is shorter than run.json says")
+    if max((sum(guest.console) for guest in run.guests), default=0) > len(console):
+        found.append("console.log is shorter than run.json says")
+    for guest in run.guests:
+        if count := windows.dropped(guest, console):
+            found.append(
+                f"guest {guest.index + 1}: printk dropped {count} messages, reports may be lost"
+            )
     return found

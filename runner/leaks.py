@@ -36,7 +36,7 @@ def _owner(run: Run, guest: GuestResult, block: str, hz: int) -> str:
     if not born or not hz:
         return ""
     jiffies = int(born.group(1))
-    since_boot = (jiffies - (WRAP - LEAD_S * hz)) % (1 << 64)
+    since_boot = (jiffies - (WRAP - LEAD_S * hz)) % WRAP
     born_ms = since_boot * 1000 // hz
     for result in run.results:
         if result.guest == guest.index:

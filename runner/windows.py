@@ -12,9 +12,11 @@ import splat
 from record import GuestResult, Job, JobResult, Run
 from splat_stack import Frame
 
-PREFIX = re.compile(r"^(?:<\d+>)?\[ *(\d+\.\d+)\](?:\[ *[TC]\d+\])? ?")
+PREFIX = re.compile(r"^(?:<\d+>)?\[ *(\d+\.\d+)\](?:\[ *([TC]\d+)\])? ?")
+INIT = "T1"
 BEGIN = re.compile(r"^memsafe: BEGIN (\S+)$")
 END = re.compile(r"^memsafe: END (\S+)$")
+DROPPED = re.compile(r"^\*\* (\d+) printk messages dropped \*\*$")
 EXPECT = re.compile(r"^memsafe: EXPECT (\S+): (.+)$")
 
 
@@ -33,11 +35,21 @@ class Splat:
 @dataclass(frozen=True)
 class Window:
     """The console between a job's marks: the text, the reports with the case each
-    belongs to, and the titles that the job announced."""
+    belongs to, and the titles that the job announced.  `count` is above 1 when
+    the marks are there more than once: somebody else wrote some of them."""
 
     text: str
     reports: tuple[tuple[str, Splat], ...]
     announced: tuple[str, ...]
+    count: int = 1
+
+    def joined(self, other: Window) -> Window:
+        return Window(
+            f"{self.text}\n{other.text}",
+            self.reports + other.reports,
+            self.announced + other.announced,
+            self.count + other.count,
+        )
 
 
 def printed(frame: Frame) -> str:
@@ -57,14 +69,15 @@ def splat_of(report: splat.Report, lines: list[str]) -> Splat:
 def of(run: Run, console: bytes) -> dict[str, Window]:
     """Job name to window, for every job that began."""
     jobs = {job.name: job for job in run.manifest}
-    found = {}
+    found: dict[str, Window] = {}
     for guest in run.guests:
         lines = _lines(guest, console)
         reports = splat.find("\n".join(lines))
         for name, start, end in _spans(lines):
             if name in jobs:
                 inside = [report for report in reports if start <= report.start < end]
-                found[name] = _window(jobs[name], lines, start, end, inside)
+                window = _window(jobs[name], lines, start, end, inside)
+                found[name] = found[name].joined(window) if name in found else window
     return found
 
 
@@ -76,6 +89,12 @@ def outside(run: Run, console: bytes) -> Iterator[Splat]:
         for report in splat.find("\n".join(lines)):
             if not any(start <= report.start < end for _, start, end in spans):
                 yield splat_of(report, lines)
+
+
+def dropped(guest: GuestResult, console: bytes) -> int:
+    """How many messages printk had no room for: any report may be among them."""
+    lost = [DROPPED.match(line) for line in _lines(guest, console)]
+    return sum(int(match.group(1)) for match in lost if match)
 
 
 def frames(run: Run, console: bytes, results: bytes) -> Iterator[Frame]:
@@ -98,11 +117,19 @@ def _message(line: str) -> str:
     return PREFIX.sub("", line, count=1)
 
 
+def _mark(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
+    """A mark, but not one that another task than init has written."""
+    prefix = PREFIX.match(line)
+    if prefix and prefix.group(2) not in (None, INIT):
+        return None
+    return pattern.match(_message(line))
+
+
 def _spans(lines: list[str]) -> Iterator[tuple[str, int, int]]:
     """(job, first line, line after the last); a job without END goes to the end."""
     name, start = "", 0
     for number, line in enumerate(lines):
-        begin, end = BEGIN.match(_message(line)), END.match(_message(line))
+        begin, end = _mark(BEGIN, line), _mark(END, line)
         if begin and not name:
             name, start = begin.group(1), number + 1
         elif end and end.group(1) == name:
@@ -121,7 +148,9 @@ def _window(
         (_case_at(job, results, report.start), splat_of(report, lines)) for report in inside
     )
     announced = [EXPECT.match(_message(line)) for line in lines[start:end]]
-    titles = tuple(match.group(2) for match in announced if match)
+    titles = tuple(
+        match.group(2) for match in announced if match and f"{match.group(1)}.".startswith(f"{job.name}.")
+    )
     return Window(text, reports, titles)
 
 
