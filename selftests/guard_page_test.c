@@ -31,12 +31,6 @@ FIXTURE_VARIANT_ADD(guard_page, anon)
 	.sharing = MAP_PRIVATE,
 };
 
-FIXTURE_VARIANT_ADD(guard_page, anon_shared)
-{
-	.backing = ANON,
-	.sharing = MAP_SHARED,
-};
-
 FIXTURE_VARIANT_ADD(guard_page, shmem)
 {
 	.backing = SHMEM,

@@ -275,25 +275,50 @@ static inline bool is_mapped(const volatile void *addr, size_t len)
 #define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
 
+/* The pagemap entries of @count pages from @addr; false: can't be read. */
+static inline bool pagemap_read(const volatile void *addr, uint64_t *entries,
+				size_t count)
+{
+	off_t at = (uintptr_t)addr / page_size() * sizeof(*entries);
+	ssize_t size = count * sizeof(*entries);
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	bool done;
+
+	if (fd < 0)
+		return false;
+	done = pread(fd, entries, size, at) == size;
+	close(fd);
+	return done;
+}
+
 /* The pagemap entry of @addr, 0 when it can't be read. */
 static inline uint64_t pagemap_entry(const volatile void *addr)
 {
-	off_t at = (uintptr_t)addr / page_size() * sizeof(uint64_t);
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry = 0;
+	uint64_t entry;
 
-	if (fd < 0)
-		return 0;
-	if (pread(fd, &entry, sizeof(entry), at) != sizeof(entry))
-		entry = 0;
-	close(fd);
-	return entry;
+	return pagemap_read(addr, &entry, 1) ? entry : 0;
 }
 
 /* Is a page in our page table, so that an access needs no fault? */
 static inline bool is_present(const volatile void *addr)
 {
 	return pagemap_entry(addr) & PAGEMAP_PRESENT;
+}
+
+#define PRESENT_PAGES_MAX 64
+
+/* How many pages of the range are; -1: can't be read. */
+static inline int present_pages(const volatile void *addr, size_t len)
+{
+	uint64_t entries[PRESENT_PAGES_MAX];
+	size_t pages = len / page_size();
+	int count = 0;
+
+	if (pages > PRESENT_PAGES_MAX || !pagemap_read(addr, entries, pages))
+		return -1;
+	for (size_t i = 0; i < pages; i++)
+		count += !!(entries[i] & PAGEMAP_PRESENT);
+	return count;
 }
 
 struct fault_count {

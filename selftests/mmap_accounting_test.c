@@ -200,7 +200,7 @@ TEST_F(rlimit_data, brk_over_the_limit_is_enomem)
  * A limit that is far above what other processes of a small system have, as
  * the sysctl is everybody's, and yet quickly reached.
  */
-#define MAP_COUNT 2000
+#define MAP_COUNT 1000
 #define MAP_COUNT_PATH "/proc/sys/vm/max_map_count"
 
 FIXTURE(max_map_count)

@@ -75,16 +75,6 @@ FIXTURE_TEARDOWN(mmap_populate)
 {
 }
 
-static size_t present_pages(const unsigned char *p, size_t len)
-{
-	size_t ps = page_size();
-	size_t count = 0;
-
-	for (size_t off = 0; off < len; off += ps)
-		count += is_present(p + off);
-	return count;
-}
-
 /* Faults that reading one byte of each page costs. */
 static long faults_of_reading(const volatile unsigned char *p, size_t len)
 {
