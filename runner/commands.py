@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import bench
 import cache
 import judge
 import manifest
@@ -34,6 +35,7 @@ def dispatch(options: argparse.Namespace, argv: list[str]) -> int:
         "run": _run,
         "exec": _run,
         "noop": _noop,
+        "bench": _bench,
         "build": _build,
         "list": _list,
         "judge": _judge,
@@ -90,6 +92,11 @@ def _noop(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int
     print("\n".join(lines))
     print(f"no-op harness: {'every test noticed' if good else 'not every test noticed'}")
     return 0 if good else 1
+
+
+def _bench(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int:
+    print("\n".join(bench.bench(_options(options, argv), tools, options.rounds)))
+    return 0
 
 
 def _build(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int:

@@ -65,6 +65,9 @@ def parser() -> argparse.ArgumentParser:
     _running(noop)
     noop.add_argument("--returns", default="success", metavar="success|ERRNO",
                       help="what the system call returns; default: %(default)s")  # fmt: skip
+    bench = commands.add_parser("bench", help="measure boot, restore, tests and overhead")
+    _building(bench)
+    bench.add_argument("--rounds", type=int, default=3, help="of each; default: %(default)s")
     judging = commands.add_parser("judge", help="judge a saved run again")
     judging.add_argument("folder", type=Path, help="results/<run> or results/<run>/<target>")
     _judging(judging)

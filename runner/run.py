@@ -173,7 +173,7 @@ def _in_guests(
         scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="memsafe-")))
         ready = held.enter_context(built(options, target, builder, tools))
         shutil.copyfile(ready.kernel.config, folder / "config")
-        machine = _machine(ready, tools, folder)
+        machine = machine_of(ready, tools, folder)
         collector = Collector(
             target, machine, folder, scratch, tools.commands, tools.progress,
             options.environment, options.leaks,
@@ -197,7 +197,7 @@ def _with_kunit_py(
     return replace(done, facts=_facts(options, kernel, tools) | {"accel": "uml"})
 
 
-def _machine(ready: Built, tools: Tools, folder: Path) -> Machine:
+def machine_of(ready: Built, tools: Tools, folder: Path) -> Machine:
     qemu, staged = ready.target.qemu, ready.stage
     if qemu is None:
         raise NoVerdict(f"{ready.target.name} has no machine to boot")

@@ -5,7 +5,7 @@
  *	load PATH [PARAM...]			insert a module and keep it
  *	module JOB SECONDS PATH [PARAM...]	insert, collect KUnit results, remove
  *	program JOB SECONDS [VAR=VALUE...] PATH [ARG...]
- *	leaks clear|report			forget, or scan and send, leaks
+ *	leaks clear|report|state		forget; scan and send; answer only
  *	quit					power off
  */
 #include <stdio.h>
@@ -67,8 +67,9 @@ static void leaks(char *what)
 {
 	if (!strcmp(what, "clear"))
 		leaks_clear();
-	else
+	else if (!strcmp(what, "report"))
 		leaks_report();
+	port_printf("leaks", "-", "%s", leaks_state());
 }
 
 /* Returns false when the host wants the guest to end. */

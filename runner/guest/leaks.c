@@ -26,7 +26,6 @@ void leaks_clear(void)
 {
 	write_file(KMEMLEAK, "scan");
 	write_file(KMEMLEAK, "clear");
-	port_printf("leaks", "-", "%s", leaks_state());
 }
 
 static void wait_min_age(void)
@@ -45,5 +44,4 @@ void leaks_report(void)
 		write_file(KMEMLEAK, "scan");
 		port_file("leak", "-", KMEMLEAK);
 	}
-	port_printf("leaks", "-", "%s", leaks_state());
 }
