@@ -259,19 +259,21 @@ class _Stream:
             above.pending = None
         name = block.title or f"#{above.expected}"
         children = self._finish(block, None)
-        self.notes.problem(f"{name}: no result line, the output is cut off or damaged", block.line)
-        above.nodes.append(_Node(name, "error", "no result line", block.line, children=children or None, said=False))
+        above.nodes.append(self._lost(name, block.line, children))
         above.numbers.add(above.expected)
         above.expected += 1
 
     def _lose_program(self) -> None:
         if self.program:
             lost, self.program = self.program, None
-            children = lost.close(None)
-            self.notes.problem(f"{lost.title}: no result line, the output is cut off or damaged", lost.line)
-            self.done.append(_Node(lost.title, "error", "no result line", lost.line, tuple(lost.recent),
-                                   children or None, said=False))
+            node = self._lost(lost.title, lost.line, lost.close(None))
+            node.diagnostics = tuple(lost.recent)
+            self.done.append(node)
             self.spoke = True
+
+    def _lost(self, name: str, line: int, children: list[_Node] | None) -> _Node:
+        self.notes.problem(f"{name}: no result line, the output is cut off or damaged", line)
+        return _Node(name, "error", "no result line", line, children=children or None, said=False)
 
     # Lines that change the tree
 
@@ -280,7 +282,8 @@ class _Stream:
             if block.nodes or block.pending:
                 block = self._renew(block, index)
             elif block.plan != plan.count:
-                self.notes.problem(f"{block.where()}: planned twice, {block.plan} and {plan.count} tests", index)
+                twice = f"planned twice, {block.plan} and {plan.count} tests"
+                self.notes.problem(f"{block.where()}: {twice}", index)
         block.plan = max(plan.count, block.plan or 0)
         block.comment = plan.comment
 
@@ -289,7 +292,8 @@ class _Stream:
         if not whole:
             status, reason = "error", "the output ends in the middle of the result line"
             self.notes.problem(reason, index)
-        node = _Node(line.name or block.running or f"#{line.number or block.expected}", status, reason, index)
+        name = line.name or block.running or f"#{line.number or block.expected}"
+        node = _Node(name, status, reason, index)
         block.running = ""
         diagnostics = tuple(self.recent) if status in BAD else ()
         self.recent.clear()
@@ -304,7 +308,7 @@ class _Stream:
             if block.pending:
                 self._lose(block, block.pending)
             if line.by_runner:
-                self.notes.problem(f"{line.name}: the output of this program is not there", index)
+                self.notes.problem(f"{name}: the output of this program is not there", index)
         self._number(block, index, line.number)
         node.diagnostics = diagnostics
         if children:
@@ -356,7 +360,8 @@ class _Stream:
         if not block.nodes and not block.plan and outcome in (None, "pass"):
             self.notes.problem(f"{block.where()}: no results {block.comment}".rstrip())
         if block.plan is not None and len(block.numbers) > block.plan:
-            self.notes.problem(f"{block.where()}: {len(block.numbers)} results, but {block.plan} planned")
+            more = f"{len(block.numbers)} results, but {block.plan} planned"
+            self.notes.problem(f"{block.where()}: {more}")
         for total, (index, line) in block.counts.items():
             if total or line.name == block.title:
                 self._count(list(_leaves(block.nodes)) if total else block.nodes, index, line)
@@ -378,7 +383,8 @@ class _Stream:
         seen = {"pass": 0, "fail": 0, "skip": 0}
         for node in nodes:
             seen["fail" if node.status in BAD else node.status] += 1
-        wrong = [f"{line.said[key]} {key} but {count} seen" for key, count in seen.items() if line.said[key] != count]
+        wrong = [f"{line.said[key]} {key} but {count} seen"
+                 for key, count in seen.items() if line.said[key] != count]
         if wrong:
             self.notes.problem(f"summary of {line.name} says {', '.join(wrong)}", index)
 
@@ -399,8 +405,11 @@ class _Stream:
             lacking -= 1
             self.notes.absent += 1
             if number == last + 1 and outcome != "pass":
-                reason = f"bail out: {block.bailed}" if block.bailed else "no result, the output ends here"
-                yield _Node(block.running or f"#{number}", "error", reason, block.line, tuple(self.recent))
+                reason = "no result, the output ends here"
+                if block.bailed:
+                    reason = f"bail out: {block.bailed}"
+                name = block.running or f"#{number}"
+                yield _Node(name, "error", reason, block.line, tuple(self.recent))
             else:
                 yield _Node(f"#{number}", "miss", "planned, but no result", block.line)
 

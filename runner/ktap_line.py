@@ -80,13 +80,15 @@ _KTAP = re.compile(r"[ \t]{0,64}(?:# ){0,8}(?:(?:not )?ok\b|1\.\.[0-9]|K?TAP ver
 _VERSION = re.compile(r"K?TAP version [0-9]{1,3}$")
 _PLAN = re.compile(r"1\.\.([0-9]{1,9})(?:$|\s{1,8}#\s{0,8}(.*))")
 _RESULT = re.compile(r"(not )?ok(?: {1,8}([0-9]{1,9}))?(?!\S)\s{0,8}(-(?!\S))?(.*)")
-_DIRECTIVE = re.compile(r"(?:^|\s)#\s{0,8}((?i:skip\w{0,5}|todo)|XFAIL|XPASS|ERROR|TIMEOUT)\b[:\s]{0,8}(.*)")
+_DIRECTIVE = re.compile(r"(?:^|\s)#\s{0,8}((?i:skip\w{0,5}|todo)|XFAIL|XPASS|ERROR|TIMEOUT)\b"
+                        r"[:\s]{0,8}(.*)")
 _DATA = re.compile(r"(?:^|\s)#(?:\s(.*)|$)")
 _SUBTEST = re.compile(r"# Subtest: (.*)")
 _PROGRAM = re.compile(r"# (selftests: \S.*)")
 _BAIL = re.compile(r"Bail out!(.*)")
 _RUN = re.compile(r"#\s{1,8}RUN\s{1,20}(\S.{0,250}) \.\.\.$")
-_COUNTS = re.compile(r"# (.{1,250}): pass:([0-9]{1,9}) fail:([0-9]{1,9})((?: [a-z]{1,5}:[0-9]{1,9}){1,4})$")
+_COUNTS = re.compile(r"# (.{1,250}): pass:([0-9]{1,9}) fail:([0-9]{1,9})"
+                     r"((?: [a-z]{1,5}:[0-9]{1,9}){1,4})$")
 
 
 def lines(text: str) -> Iterator[tuple[int, str, bool]]:

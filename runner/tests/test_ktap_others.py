@@ -103,12 +103,14 @@ def lkp_results(log):
 def expected(path):
     """The results lkp wants, without its own keys: builds and measured values."""
     keys = [line.rpartition(": ")[0] for line in path.read_text().splitlines()]
-    return {key for key in keys if ".make." not in key and key.endswith((".pass", ".fail", ".skip"))}
+    results = {key for key in keys if key.endswith((".pass", ".fail", ".skip"))}
+    return {key for key in results if ".make." not in key}
 
 
 def in_ktap(keys, log):
     """Those of keys that a result line states, and not prose like `foo [ OK ]`."""
-    said = re.findall(r"^(?:# |\[.*\] +)*(?:not )?ok [0-9]+(?: -)? (?:# SKIP )?([^#\n]*)", log, re.MULTILINE)
+    result = r"^(?:# |\[.*\] +)*(?:not )?ok [0-9]+(?: -)? (?:# SKIP )?([^#\n]*)"
+    said = re.findall(result, log, re.MULTILINE)
     said += re.findall(r"^# #  RUN +(\S+) \.\.\.$", log, re.MULTILINE)
     names = [lkp_name(re.sub(r"^selftests: (.*?): ", r"\1.", text)) for text in said]
     return {key for key in keys if key.rpartition(".")[0].endswith(tuple(filter(None, names)))}
@@ -135,5 +137,6 @@ def test_results_that_lkp_sees_in_the_same_logs():
         if ours != want:
             wrong[path.stem] = sorted(ours ^ want)
 
-    print(f"of {len(files)} files {len(files) - len(wrong)} have the same results, {same_as_all} with those in prose")
+    print(f"of {len(files)} files {len(files) - len(wrong)} have the same results,"
+          f" {same_as_all} with those in prose")
     assert len(wrong) <= 0.05 * len(files), wrong
