@@ -55,7 +55,7 @@ class FrameReader:
                 raise BadFrame("a frame's head does not end")
             return None
         words = self._buffer[:newline].decode(errors="replace").split(" ")
-        if len(words) != 3 or not words[2].isdigit() or int(words[2]) > PAYLOAD_LIMIT:
+        if len(words) != 3 or not words[2].isdecimal() or int(words[2]) > PAYLOAD_LIMIT:
             raise BadFrame(f"no frame: {' '.join(words)[:80]!r}")
         end = newline + 1 + int(words[2])
         if len(self._buffer) <= end:

@@ -8,9 +8,9 @@ offsets, so a test can't print its way into another one's results.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from errors import NoVerdict
 
@@ -95,36 +95,40 @@ def load(folder: Path) -> Run:
         return _run(data)
     except OSError:
         raise NoVerdict(f"{folder} holds no run (no run.json)") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NoVerdict(f"{folder}/run.json is not a run of this version: {error}") from None
 
 
-def _run(data: dict[str, Any]) -> Run:
-    if data.pop("format") != FORMAT:
+def _run(data: Any) -> Run:
+    if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
         raise ValueError("another format")
-    fields: dict[str, Any] = dict(data)
-    fields["manifest"] = tuple(_job(job) for job in data["manifest"])
-    fields["results"] = tuple(_result(result) for result in data["results"])
-    fields["guests"] = tuple(_guest(guest) for guest in data["guests"])
-    fields["problems"] = tuple(data["problems"])
-    return Run(**fields)
+    run = _as(Run, data)
+    assert isinstance(run, Run)
+    return run
 
 
-def _job(data: dict[str, Any]) -> Job:
-    return Job(data["name"], data["kind"], tuple(data["cases"]))
+def _as(kind: Any, value: Any) -> Any:
+    """A value as JSON gave it, as the type that a field declares."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        known = get_type_hints(kind)
+        return kind(**{name: _as(known[name], item) for name, item in _is(dict, value).items()})
+    if origin is tuple:
+        items = _is(list, value)
+        kinds = [parts[0]] * len(items) if parts[-1] is Ellipsis else parts
+        return tuple(_as(part, item) for part, item in zip(kinds, items, strict=True))
+    if origin is dict:
+        return {name: _as(parts[1], item) for name, item in _is(dict, value).items()}
+    if origin is Literal:
+        if value not in parts:
+            raise ValueError(f"{value!r} is none of {parts}")
+        return value
+    if kind is int and _is(int, value) < 0:
+        raise ValueError(f"{value} is negative")
+    return float(value) if kind is float and type(value) is int else _is(kind, value)
 
 
-def _result(data: dict[str, Any]) -> JobResult:
-    fields: dict[str, Any] = {**data, "marks": tuple(_span(mark) for mark in data["marks"])}
-    return JobResult(**fields)
-
-
-def _guest(data: dict[str, Any]) -> GuestResult:
-    spans = {name: _span(data[name]) for name in ("console", "leaks")}
-    fields: dict[str, Any] = {**data, **spans}
-    return GuestResult(**fields)
-
-
-def _span(pair: list[int]) -> tuple[int, int]:
-    first, second = pair
-    return int(first), int(second)
+def _is(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
