@@ -14,8 +14,11 @@ from record import Run
 
 SCHEMA = 1
 WORST = ("fail", "none", "pass")
-# Guest text goes to terminals and into XML: control characters stay behind.
-UNPRINTABLE = re.compile(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd]")
+# Guest text goes to terminals and into XML: control characters stay behind, and
+# so do those that end a line or turn its direction.
+UNPRINTABLE = re.compile(
+    r"[^\t\n\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufffd]"
+)
 
 
 def clean(text: str) -> str:
@@ -59,7 +62,7 @@ def target_object(run: Run, verdict: Verdict, reproduce: str) -> dict[str, Any]:
     return {
         "target": run.target,
         "kernel": run.facts.get("kernel", ""),
-        "kernel_release": first.hello.get("release", "") if first else "",
+        "kernel_release": clean(first.hello.get("release", "")) if first else "",
         "cmdline": clean(first.cmdline) if first else "",
         "config_hash": run.facts.get("config_hash", ""),
         "accel": run.facts.get("accel", ""),
