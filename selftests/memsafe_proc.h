@@ -321,6 +321,33 @@ static inline int present_pages(const volatile void *addr, size_t len)
 	return count;
 }
 
+/* Bits of include/uapi/linux/kernel-page-flags.h */
+#define KPF_DIRTY (UINT64_C(1) << 4)
+#define KPF_WRITEBACK (UINT64_C(1) << 8)
+#define KPF_UNEVICTABLE (UINT64_C(1) << 18)
+#define KPF_UNKNOWN UINT64_MAX
+
+/*
+ * The flags of the page that is present at @addr. KPF_UNKNOWN when there is
+ * none, or /proc does not tell: it needs CAP_SYS_ADMIN.
+ */
+static inline uint64_t kpageflags(const volatile void *addr)
+{
+	uint64_t entry = pagemap_entry(addr);
+	uint64_t pfn = entry & PAGEMAP_PFN_MASK;
+	uint64_t flags = KPF_UNKNOWN;
+	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return KPF_UNKNOWN;
+	if (!(entry & PAGEMAP_PRESENT) || !pfn ||
+	    pread(fd, &flags, sizeof(flags), pfn * sizeof(flags)) !=
+		    sizeof(flags))
+		flags = KPF_UNKNOWN;
+	close(fd);
+	return flags;
+}
+
 struct fault_count {
 	long minor;
 	long major;

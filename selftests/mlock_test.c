@@ -312,24 +312,10 @@ TEST_F(mlock, is_not_inherited_by_a_child)
 	EXPECT_EQ(PAGES, LOCKED_PAGES);
 }
 
-/* include/uapi/linux/kernel-page-flags.h */
-#define KPF_UNEVICTABLE 18
-
-/* Is the page at @p kept from reclaim? -1: /proc does not tell. */
-static int is_unevictable(const unsigned char *p)
+/* Is the page at @p kept from reclaim? */
+static bool is_unevictable(const unsigned char *p)
 {
-	uint64_t pfn = pagemap_entry(p) & PAGEMAP_PFN_MASK;
-	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
-	uint64_t flags;
-	int ret = -1;
-
-	if (fd < 0)
-		return -1;
-	if (pfn && pread(fd, &flags, sizeof(flags), pfn * sizeof(flags)) ==
-			   sizeof(flags))
-		ret = flags >> KPF_UNEVICTABLE & 1;
-	close(fd);
-	return ret;
+	return kpageflags(p) & KPF_UNEVICTABLE;
 }
 
 /* A page goes to its list in batches of one CPU: stay on this one. */
@@ -345,31 +331,31 @@ static bool stay_on_this_cpu(void)
 TEST_F(mlock, page_is_unevictable_until_munlock)
 {
 	ASSERT_TRUE(poke(self->p, 7));
-	if (is_unevictable(self->p) < 0)
+	if (kpageflags(self->p) == KPF_UNKNOWN)
 		SKIP(return, "needs /proc/kpageflags and CAP_SYS_ADMIN");
 	ASSERT_TRUE(stay_on_this_cpu());
 
 	ACT(mlock);
 	ASSERT_EQ(0, mlock(self->p, self->ps));
 
-	EXPECT_EQ(1, is_unevictable(self->p));
+	EXPECT_TRUE(is_unevictable(self->p));
 	ASSERT_EQ(0, munlock(self->p, self->ps));
-	EXPECT_EQ(0, is_unevictable(self->p));
+	EXPECT_FALSE(is_unevictable(self->p));
 }
 
 TEST_F(mlock, munlock_makes_the_page_evictable_again)
 {
 	ASSERT_TRUE(poke(self->p, 7));
-	if (is_unevictable(self->p) < 0)
+	if (kpageflags(self->p) == KPF_UNKNOWN)
 		SKIP(return, "needs /proc/kpageflags and CAP_SYS_ADMIN");
 	ASSERT_TRUE(stay_on_this_cpu());
 	ASSERT_EQ(0, mlock(self->p, self->ps));
-	ASSERT_EQ(1, is_unevictable(self->p));
+	ASSERT_TRUE(is_unevictable(self->p));
 
 	ACT(munlock);
 	ASSERT_EQ(0, munlock(self->p, self->ps));
 
-	EXPECT_EQ(0, is_unevictable(self->p));
+	EXPECT_FALSE(is_unevictable(self->p));
 }
 
 TEST_HARNESS_MAIN
