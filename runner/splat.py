@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: GPL-2.0
 """Finds kernel reports in console text and gives each a stable title.
 
 The text may be cut, interleaved or not text at all: that is a state of a
@@ -52,7 +52,6 @@ _ECHO: Final = 40
 # A stack trace of the worst recursion, with registers and locks, is shorter.
 _LONGEST_REPORT: Final = 3000
 
-_MARK: Final = re.compile(r"memsafe: (?:BEGIN|END)\b")
 
 def find(text: str) -> tuple[Report, ...]:
     """All reports in the console text, in the order of their first lines."""
@@ -133,15 +132,14 @@ def _gather(console: Console, start: Start) -> _Body:
     """The lines that belong to a report, and the stacks among them."""
     body = _Body(end=start.number + 1, texts=[start.line.text])
     idle = 0
+    limit = min(start.number + _LONGEST_REPORT, console.next_mark(start))
     for number in console.own(start):
-        if number - start.number > _LONGEST_REPORT or idle > _PATIENCE:
+        if number >= limit or idle > _PATIENCE:
             return body
         if number - body.end > (_ECHO if body.terminated else _REACH):
             return body
         line, other = console.lines[number], console.starts.get(number)
         ours = line.caller == start.line.caller or start.format.all_callers
-        if _MARK.match(line.text):
-            return body
         if other and _continues(start, body, other):
             body.absorbed.add(number)
             body.end = number + 1
@@ -214,7 +212,9 @@ def _continues(start: Start, body: _Body, other: Start) -> bool:
         return _AFTERMATH.search(other.line.text) is not None
     if body.terminated or body.has_calls():
         return False
-    again = other.format is start.format and other.func() == start.func()
+    again = other.format.title == start.format.title and (
+        other.says() == start.says() or start.line.text.endswith("[inline]")
+    )
     return again or (start.format.trap and (other.format.trap or "WARNING: " in other.line.text))
 
 

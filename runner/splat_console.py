@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: GPL-2.0
 """Console text as lines without their prefix, and where reports start.
 
 A prefix is a log level, printk's time and its caller column ("[ T12]" a task,
@@ -33,9 +33,9 @@ class Start(NamedTuple):
     def is_panic(self) -> bool:
         return "Kernel panic - not syncing" in self.line.text
 
-    def func(self) -> str | None:
-        """The function that the start line itself names."""
-        return self.match.groupdict().get("func")
+    def says(self) -> tuple[str | None, ...]:
+        """What the start line names: two lines that differ in it are two reports."""
+        return tuple(self.match.groupdict().get(name) for name in ("func", "what", "said"))
 
 
 # No report line is longer; what is, is cut before any pattern sees it.
@@ -47,6 +47,9 @@ _ANDROID: Final = re.compile(r"^ ?(?:\[\d+: *[^\]]{1,20}: *\d+\]|\(\d\)\[\d+:[^\
 _PROTOCOL: Final = re.compile(
     r"\s*(?:# |memsafe: |(?:not )?ok \d|KTAP version|TAP version|Bail out!)"
 )
+# Which test runs: no report goes across.
+_MARK: Final = re.compile(r"memsafe: (?:BEGIN|END)\b")
+
 # Every start pattern needs one of these: most lines are done with here.
 _KEYWORDS: Final = (
     "BUG", "WARNING: ", "INFO: ", "UBSAN: ", "Kernel panic", "nable to handle",
@@ -71,6 +74,11 @@ class Console:
     callers: Mapping[str, list[int]]  # numbers of the lines of each caller
     starts: Mapping[int, Start]
     panics: list[int]
+    marks: list[int]
+
+    def next_mark(self, start: Start) -> int:
+        following = bisect_left(self.marks, start.number)
+        return self.marks[following] if following < len(self.marks) else len(self.lines)
 
     def own(self, start: Start) -> Iterable[int]:
         """The lines after a start that its report may consist of, in order."""
@@ -104,7 +112,8 @@ def read_console(text: str) -> Console:
             if start and (not stamped or line.stamped or not start.format.vague):
                 starts[number] = start
     panics = [number for number, start in starts.items() if start.is_panic()]
-    return Console(lines, callers, starts, panics)
+    marks = [number for number, line in enumerate(lines) if _MARK.match(line.text)]
+    return Console(lines, callers, starts, panics, marks)
 
 
 def _parse(raw: str) -> Line:

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: GPL-2.0
 """The kernel reports that splat knows: one row each, the first match wins.
 
 A title may use the groups of the start pattern, those of the detail pattern

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: GPL-2.0
 """Stack frames in kernel text, and which of them names a bug.
 
 A frame is a line such as " foo+0x1f/0x40 [mod]", or a program counter such as
@@ -45,10 +45,13 @@ _CALL: Final = re.compile(
     _LEAD + r"(?P<maybe>\?\s+)?\(?" + _AT + r"\)?" + _TAIL + r"(?P<note> \(unreliable\))?"
 )
 _INLINE: Final = re.compile(
-    rf"\s*(?:\[<\s+inline\s+>\]\s*)?(?P<maybe>\?\s+)?(?P<name>{_NAME})\s+(?P<where>[\w./-]+:\d+)"
+    rf"\s*(?:\[<\s+inline\s+>\]\s*)?(?P<maybe>\?\s+)?(?P<name>{_NAME})\s+"
+    r"(?P<where>[\w./-]+\.(?:[chS]|rs):\d+)"
     r"(?:\s*\[inline\])?\s*$"
 )
-_ARM: Final = re.compile(rf"\s*(?:\[<[0-9a-f]+>\]\s*)?\(?(?P<name>{_NAME})\)? from ")
+_ARM: Final = re.compile(
+    rf"\s*(?:\[<[0-9a-f]+>\]\s*)?\(?(?P<name>{_NAME})\)?(?:\s\[(?P<module>\w+)\])? from "
+)
 _PC: Final = re.compile(
     r"(?:\b(?:RIP|EIP|IP|epc|era|pc)\s*:|\bEIP is at|\bPC is at|\bNIP \[|\bKrnl PSW :)"
     r"(?P<rest>.{0,200})"
@@ -67,7 +70,7 @@ def parse_frame(text: str) -> Frame | None:
     if inline := _INLINE.match(text):
         return Frame(inline["name"], where=inline["where"], reliable=not inline["maybe"])
     if arm := _ARM.match(text):
-        return Frame(arm["name"])
+        return Frame(arm["name"], module=arm["module"] or "")
     return None
 
 
