@@ -9,6 +9,7 @@ cache wait for each other; what is held is never pruned.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import shutil
 import time
@@ -93,7 +94,8 @@ class Cache:
         return removed
 
     def _remove(self, path: Path) -> bool:
-        with self._lock_file(path.parent.name, path.name) as lock:
+        key = path.name.removesuffix(".half").removesuffix(".unpacking")
+        with self._lock_file(path.parent.name, key) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -101,7 +103,8 @@ class Cache:
             # Renamed first: a removal that is cut short leaves no half entry.
             doomed = path.with_name(f".removed-{os.getpid()}-{time.monotonic_ns()}")
             path.rename(doomed)
-            shutil.rmtree(doomed) if doomed.is_dir() else doomed.unlink()
+            whole = doomed.is_dir() and not doomed.is_symlink()
+            shutil.rmtree(doomed) if whole else doomed.unlink()
         return True
 
 
@@ -117,7 +120,9 @@ def cap_bytes() -> int:
     try:
         gib = float(text)
     except ValueError:
-        raise NoVerdict(f"MEMSAFE_CACHE_GIB={text} is not a number of GiB") from None
+        gib = math.nan
+    if not 0 <= gib < math.inf:
+        raise NoVerdict(f"MEMSAFE_CACHE_GIB={text} is not a number of GiB")
     return int(gib * (1 << 30))
 
 
