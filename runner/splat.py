@@ -213,7 +213,7 @@ def _continues(start: Start, body: _Body, other: Start) -> bool:
     if body.terminated or body.has_calls():
         return False
     again = other.format.title == start.format.title and (
-        other.says() == start.says() or start.line.text.endswith("[inline]")
+        not other.contradicts(start) or start.line.text.endswith("[inline]")
     )
     return again or (start.format.trap and (other.format.trap or "WARNING: " in other.line.text))
 

@@ -33,9 +33,11 @@ class Start(NamedTuple):
     def is_panic(self) -> bool:
         return "Kernel panic - not syncing" in self.line.text
 
-    def says(self) -> tuple[str | None, ...]:
-        """What the start line names: two lines that differ in it are two reports."""
-        return tuple(self.match.groupdict().get(name) for name in ("func", "what", "said"))
+    def contradicts(self, other: Start) -> bool:
+        """Whether both lines name something and it differs: they are two reports."""
+        mine, theirs = self.match.groupdict(), other.match.groupdict()
+        both = [(mine.get(name), theirs.get(name)) for name in ("func", "what", "said")]
+        return any(one and two and one != two for one, two in both)
 
 
 # No report line is longer; what is, is cut before any pattern sees it.
