@@ -214,13 +214,14 @@ FIXTURE_SETUP(max_map_count)
 {
 	long now = sysctl_get(MAP_COUNT_PATH);
 
-	if (!sysctl_set(MAP_COUNT_PATH, MAP_COUNT))
-		SKIP(return, "needs a writable " MAP_COUNT_PATH);
-	self->saved = now;
 	self->ps = page_size();
 	self->area = map_alone(MAP_COUNT * self->ps, PROT_NONE,
 			       MAP_PRIVATE | MAP_NORESERVE, -1);
 	ASSERT_NE(MAP_FAILED, self->area);
+	/* Last: a setup that fails has no teardown. */
+	if (!sysctl_set(MAP_COUNT_PATH, MAP_COUNT))
+		SKIP(return, "needs a writable " MAP_COUNT_PATH);
+	self->saved = now;
 }
 
 /* In the parent, so that it also runs for a test that was killed. */
