@@ -163,6 +163,13 @@ def command(machine: Machine, console: Path, port_fd: int, qmp_fd: int) -> list[
     return [*argv, *qemu.args]
 
 
+def commands(machine: Machine, folder: Path) -> list[list[str]]:
+    """What starts a guest, for showing: the disk of its own, and QEMU."""
+    disk = folder / "guest-0.qcow2"
+    made = [_overlay_command(machine.disk, disk)] if machine.disk else []
+    return [*made, command(replace(machine, disk=disk), folder / "console.log", 3, 4)]
+
+
 def _disk(serial: str, path: Path, options: str, bus: str) -> list[str]:
     return [
         "-drive", f"if=none,id={serial},file={path},format={options}",
@@ -193,12 +200,15 @@ def boot(
 
 def overlay_disk(base: Path, path: Path, commands: Commands) -> Path:
     """A writable qcow2 on top of `base`, one for each guest."""
-    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base.resolve()),
-            "-F", "qcow2", str(path)]  # fmt: skip
-    done = commands.run(argv, timeout=60)
+    done = commands.run(_overlay_command(base, path), timeout=60)
     if done.status:
         raise NoVerdict("\n".join(["can't make the guest's disk:", *done.tail]))
     return path
+
+
+def _overlay_command(base: Path, path: Path) -> list[str]:
+    backing = ["-b", str(base.resolve()), "-F", "qcow2"]
+    return ["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(path)]
 
 
 def accelerator(

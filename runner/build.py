@@ -15,9 +15,10 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import overlay
 import target as targets
 from cache import Cache
 from errors import NoVerdict
@@ -132,6 +133,7 @@ def kernel(target: Target, source: Source, extra: str, builder: Builder) -> Iter
     rebuilding while in use.  `extra` is a fragment of the user's."""
     if target.arch == "um" or not target.make_targets:
         raise NoVerdict(f"{target.name} has no kernel to build")
+    source = _clean(source, builder)
     fragments = targets.fragment_text(target) + "\n" + extra
     compiler = compiler_version(target, builder.commands)
     recipe = digest(fragments, compiler, *kbuild_variables(target), *target.make_targets)
@@ -150,6 +152,17 @@ def kernel(target: Target, source: Source, extra: str, builder: Builder) -> Iter
         yield Kernel(
             folder, folder / target.image, folder / ".config", source, compiler, wanted
         )
+
+
+def _clean(source: Source, builder: Builder) -> Source:
+    """The tree itself, or a mirror without what an in-place build left in it."""
+    if source.pinned or not overlay.is_built_in_place(source.path):
+        return source
+    mirror = builder.cache.entry("overlays", f"clean-{digest(str(source.path))}")
+    with builder.cache.hold("overlays", mirror.name, exclusive=True):
+        builder.progress.step(f"mirror {source.path}, which was built in place")
+        overlay.mirror(source.path, mirror, keep=set())
+    return replace(source, path=mirror)
 
 
 def _built(folder: Path) -> str:

@@ -72,6 +72,9 @@ def _options(options: argparse.Namespace, argv: list[str]) -> run.Options:
 
 
 def _run(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int:
+    if options.dry_run:
+        run.plan(_options(options, argv), tools)
+        return 0
     return _show(run.run(_options(options, argv), tools), options.json)
 
 

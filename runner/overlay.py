@@ -19,47 +19,74 @@ from source import version_of
 
 MARK = ".memsafe-overlay"
 PARTS = ("module", "kunit")
+OURS = Path("lib/memsafe")
+HOOKS = {
+    Path("lib/Kconfig.debug"): 'source "lib/memsafe/Kconfig"\n',
+    Path("lib/Makefile"): "obj-y += memsafe/\n",
+}
 BUILT_NAMES = {".git", ".config", ".config.old", "vmlinux", "vmlinux.a", "System.map",
                "Module.symvers", "modules.order", "modules.builtin"}  # fmt: skip
 BUILT_SUFFIXES = {".o", ".ko", ".a", ".cmd", ".mod", ".order", ".symvers", ".dtb"}
 BUILT_FOLDERS = {"include/config", "include/generated"}
 
 
-def make(tree: Path, output: Path, project: Path) -> None:
-    """Make the overlay of `tree` in `output`, or bring an old one up to date.
-    NoVerdict when `output` holds something else."""
+def make(tree: Path, output: Path, project: Path, *, pinned: bool = False) -> None:
+    """Make the overlay of `tree` in `output`, or bring an old one up to date; a
+    pinned tree never changes.  NoVerdict when `output` holds something else."""
     version_of(tree)
-    if not (output / MARK).exists():
-        if output.exists() and any(output.iterdir()):
-            raise NoVerdict(f"{output} is not empty and no overlay of ours")
-        output.mkdir(parents=True, exist_ok=True)
-        _link_tree(tree, output)
-        _hook(output / "lib/Kconfig.debug", 'source "lib/memsafe/Kconfig"\n')
-        _hook(output / "lib/Makefile", "obj-y += memsafe/\n")
-        (output / MARK).write_text(f"{tree.resolve()}\n")
-    ours = output / "lib/memsafe"
+    if not (output / MARK).exists() and output.exists() and any(output.iterdir()):
+        raise NoVerdict(f"{output} is not empty and no overlay of ours")
+    if not (pinned and (output / MARK).exists()):
+        mirror(tree, output, keep={*HOOKS, Path(MARK), OURS})
+    for name, line in HOOKS.items():
+        write_changed(output / name, (tree / name).read_text() + "\n" + line)
+    write_changed(output / MARK, f"{tree.resolve()}\n")
+    ours = output / OURS
     for part in PARTS:
         copy_changed(project / part, ours / part)
     lines = "".join(f'source "lib/memsafe/{part}/Kconfig"\n' for part in PARTS)
-    _write_changed(ours / "Kconfig", "# SPDX-License-Identifier: GPL-2.0\n" + lines)
+    write_changed(ours / "Kconfig", "# SPDX-License-Identifier: GPL-2.0\n" + lines)
     lines = "".join(f"obj-y += {part}/\n" for part in PARTS)
-    _write_changed(ours / "Makefile", "# SPDX-License-Identifier: GPL-2.0\n" + lines)
-    _write_changed(ours / ".kunitconfig", (project / "kunit/.kunitconfig").read_text())
+    write_changed(ours / "Makefile", "# SPDX-License-Identifier: GPL-2.0\n" + lines)
+    write_changed(ours / ".kunitconfig", (project / "kunit/.kunitconfig").read_text())
 
 
-def _link_tree(tree: Path, output: Path) -> None:
+def is_built_in_place(tree: Path) -> bool:
+    """Would kbuild refuse O= on this tree?  (outputmakefile in the top Makefile)"""
+    return any((tree / name).exists() for name in (".config", "include/config"))
+
+
+def mirror(tree: Path, output: Path, keep: set[Path]) -> None:
+    """Make `output` hold exactly the sources of `tree`, as hard links; an old
+    mirror is brought up to date.  Paths in `keep` are not ours to touch."""
     for folder, files in _sources(tree, output):
         here = output / folder
-        here.mkdir(exist_ok=True)
+        here.mkdir(parents=True, exist_ok=True)
+        wanted = set(files)
+        for old in here.iterdir():
+            if old.name not in wanted and not old.is_dir() and folder / old.name not in keep:
+                old.unlink()
         for name in files:
-            old, new = tree / folder / name, here / name
-            if old.is_symlink():
-                new.symlink_to(os.readlink(old))
-                continue
-            try:
-                os.link(old, new)
-            except OSError:  # another file system, or not our file
-                shutil.copy2(old, new)
+            if folder / name not in keep:
+                _link(tree / folder / name, here / name)
+
+
+def _link(source: Path, copy: Path) -> None:
+    if copy.is_symlink() or copy.exists():
+        new, old = source.lstat(), copy.lstat()
+        if (new.st_dev, new.st_ino) == (old.st_dev, old.st_ino):
+            return
+        if new.st_size == old.st_size and new.st_mtime_ns == old.st_mtime_ns:
+            return
+        copy.unlink()
+    if source.is_symlink():
+        copy.symlink_to(os.readlink(source))
+        shutil.copystat(source, copy, follow_symlinks=False)
+        return
+    try:
+        os.link(source, copy)
+    except OSError:  # another file system, or not our file
+        shutil.copy2(source, copy)
 
 
 def _sources(tree: Path, output: Path) -> Iterator[tuple[Path, list[str]]]:
@@ -86,16 +113,13 @@ def _is_source(name: str) -> bool:
     )
 
 
-def _hook(path: Path, line: str) -> None:
-    """Add a line to a linked file: a new file takes its place."""
-    text = path.read_text()
-    path.unlink()
-    path.write_text(text + "\n" + line)
-
-
-def _write_changed(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+def write_changed(path: Path, text: str) -> None:
+    """Write a file unless it says so already; a link is replaced, not followed."""
+    if path.exists() and path.read_text() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_text(text)
 
 
 def copy_changed(source: Path, copy: Path) -> None:

@@ -31,7 +31,7 @@ from build import Builder, Kernel
 from cache import Cache, cap_bytes
 from collect import Collector
 from errors import NoVerdict
-from proc import Commands
+from proc import Commands, printable
 from progress import Progress
 from record import Run
 from source import Source
@@ -105,6 +105,23 @@ def run(options: Options, tools: Tools) -> dict[str, Any]:
     return document
 
 
+def plan(options: Options, tools: Tools) -> None:
+    """Show every command of a run and run none (tools.commands.dry)."""
+    target = load(options)
+    with tempfile.TemporaryDirectory(prefix="memsafe-") as name:
+        scratch = Path(name)
+        builder = make_builder(options, tools, scratch / "build.log")
+        if target.kunit_py:
+            _, tree = _sources(options, target, tools)
+            for argv in uml.plan(target, tree, builder):
+                tools.commands.show(printable(argv))
+            return
+        with built(options, target, builder, tools) as ready:
+            machine = _bare_machine(ready)
+            for argv in boot.commands(machine, scratch):
+                tools.commands.show(printable(argv))
+
+
 def no_ops(options: Options, tools: Tools) -> tuple[list[str], bool]:
     """Every program with the system call of each test doing nothing: the matrix
     as lines, and whether every test noticed."""
@@ -142,18 +159,24 @@ def make_builder(options: Options, tools: Tools, log: Path) -> Builder:
 @contextmanager
 def built(options: Options, target: Target, builder: Builder, tools: Tools) -> Iterator[Built]:
     """Kernel and stage, built where they have changed."""
-    pinned = source.distribution(target.kernel, tools.cache, tools.commands, tools.progress)
+    pinned, tree = _sources(options, target, tools)
     with ExitStack() as held:
         if options.image:
             kernel = _from_elsewhere(options, pinned)
         else:
-            tree = source.tree(options.kernel, tools.commands) if options.kernel else pinned
             extra = "\n".join(options.kconfig_add)
             kernel = held.enter_context(build.kernel(target, tree, extra, builder))
         staged = held.enter_context(
             stage.prepare(target, kernel, pinned, options.modules, options.tests, builder)
         )
         yield Built(target, kernel, staged)
+
+
+def _sources(options: Options, target: Target, tools: Tools) -> tuple[Source, Source]:
+    """The pinned tree, and the one under test."""
+    pinned = source.distribution(target.kernel, tools.cache, tools.commands, tools.progress)
+    tree = source.tree(options.kernel, tools.commands) if options.kernel else pinned
+    return pinned, tree
 
 
 def _from_elsewhere(options: Options, pinned: Source) -> Kernel:
@@ -188,8 +211,7 @@ def _in_guests(
 def _with_kunit_py(
     options: Options, target: Target, start: Run, folder: Path, builder: Builder, tools: Tools
 ) -> Run:
-    pinned = source.distribution(target.kernel, tools.cache, tools.commands, tools.progress)
-    tree = source.tree(options.kernel, tools.commands) if options.kernel else pinned
+    _, tree = _sources(options, target, tools)
     compiler = build.compiler_version(target, tools.commands)
     done, config = uml.collect(target, tree, start, folder, builder)
     shutil.copyfile(config, folder / "config")
@@ -197,12 +219,17 @@ def _with_kunit_py(
     return replace(done, facts=_facts(options, kernel, tools) | {"accel": "uml"})
 
 
-def machine_of(ready: Built, tools: Tools, folder: Path) -> Machine:
+def _bare_machine(ready: Built) -> Machine:
     qemu, staged = ready.target.qemu, ready.stage
     if qemu is None:
         raise NoVerdict(f"{ready.target.name} has no machine to boot")
     image = ready.kernel.image
-    machine = Machine(qemu, image, staged.initrd, staged.payload, staged.scratch, "tcg")
+    return Machine(qemu, image, staged.initrd, staged.payload, staged.scratch, "tcg")
+
+
+def machine_of(ready: Built, tools: Tools, folder: Path) -> Machine:
+    """The target's main guest, with the accelerator that works here."""
+    machine = _bare_machine(ready)
     accel = boot.accelerator(machine, tools.cache, folder, tools.commands, tools.progress)
     return replace(machine, accel=accel)
 

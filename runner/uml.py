@@ -27,45 +27,61 @@ def kunit_py(tree: Path, verb: str, *words: str) -> list[str]:
     return [sys.executable, str(tool), verb, *words]
 
 
-def collect(target: Target, source: Source, run: Run, folder: Path, builder: Builder) -> tuple[Run, Path]:
+def collect(
+    target: Target, source: Source, run: Run, folder: Path, builder: Builder
+) -> tuple[Run, Path]:
     """Overlay, `kunit.py build`, `kunit.py exec`; console.log, and the .config."""
-    key = f"{target.name}-{digest(source.content if source.pinned else str(source.path))}"
-    tree = builder.cache.entry("overlays", key) / "tree"
-    with builder.cache.hold("overlays", key, exclusive=True):
+    tree = _tree(target, source, builder)
+    with builder.cache.hold("overlays", tree.parent.name, exclusive=True):
         with builder.timed("config"):
             builder.progress.step("make the overlay")
-            if not builder.commands.dry:
-                tree.parent.mkdir(parents=True, exist_ok=True)
-                overlay.make(source.path, tree, PROJECT)
-        _build(target, tree, builder)
-        done = _execute(target, tree, run, folder, builder)
-        return done, tree.parent / BUILD_DIR / ".config"
+            overlay.make(source.path, tree, PROJECT, pinned=source.pinned)
+        for argv in build_commands(tree, builder):
+            builder.progress.step(" ".join(argv[1:3]))
+            with builder.timed("build"):
+                done = builder.commands.run(
+                    argv, log=builder.log, cwd=tree, env=builder.environment(),
+                    timeout=BUILD_TIMEOUT_S, on_line=builder.progress.detail,
+                )  # fmt: skip
+            if done.status:
+                raise NoVerdict("\n".join([f"{' '.join(argv[1:3])} failed:", *done.tail]))
+        ended = _execute(target, tree, run, folder, builder)
+        return ended, tree.parent / BUILD_DIR / ".config"
+
+
+def plan(target: Target, source: Source, builder: Builder) -> list[list[str]]:
+    """The commands that collect() runs."""
+    tree = _tree(target, source, builder)
+    return [*build_commands(tree, builder), exec_command(target, tree)]
+
+
+def _tree(target: Target, source: Source, builder: Builder) -> Path:
+    key = f"{target.name}-{digest(source.content if source.pinned else str(source.path))}"
+    return builder.cache.entry("overlays", key) / "tree"
 
 
 def _place(tree: Path) -> list[str]:
     return ["--kunitconfig=lib/memsafe", f"--build_dir={tree.parent / BUILD_DIR}"]
 
 
-def _build(target: Target, tree: Path, builder: Builder) -> None:
-    builder.progress.step(f"kunit.py build for {target.name}")
-    for verb, words in (("config", ()), ("build", (f"--jobs={builder.jobs}",))):
-        argv = kunit_py(tree, verb, *_place(tree), *words)
-        with builder.timed("build"):
-            done = builder.commands.run(
-                argv, log=builder.log, cwd=tree, env=builder.environment(),
-                timeout=BUILD_TIMEOUT_S, on_line=builder.progress.detail,
-            )  # fmt: skip
-        if done.status:
-            raise NoVerdict("\n".join([f"kunit.py {verb} failed:", *done.tail]))
+def build_commands(tree: Path, builder: Builder) -> list[list[str]]:
+    """kunit.py config and build."""
+    build = kunit_py(tree, "build", *_place(tree), f"--jobs={builder.jobs}")
+    return [kunit_py(tree, "config", *_place(tree)), build]
+
+
+def exec_command(target: Target, tree: Path) -> list[str]:
+    """kunit.py exec, with the kernel's output as it comes."""
+    seconds = int(target.timeouts.job)
+    return kunit_py(tree, "exec", *_place(tree), f"--timeout={seconds}", "--raw_output=all")
 
 
 def _execute(target: Target, tree: Path, run: Run, folder: Path, builder: Builder) -> Run:
     builder.progress.step("kunit.py exec")
     raw = folder / "kunit.log"
-    seconds = int(target.timeouts.job)
-    argv = kunit_py(tree, "exec", *_place(tree), f"--timeout={seconds}", "--raw_output=all")
+    argv = exec_command(target, tree)
     with builder.timed("tests"):
-        builder.commands.run(argv, log=raw, cwd=tree, timeout=seconds + 60)
+        builder.commands.run(argv, log=raw, cwd=tree, timeout=target.timeouts.job + 60)
     console, results = marked(raw.read_text(errors="replace"), run)
     (folder / "console.log").write_text(console)
     (folder / "results.ktap").touch()
