@@ -141,7 +141,9 @@ def _job_cases(
     cases = [_case(job, case) for case in parsed.cases]
     times = windows.seconds(job, result, text, parsed, window)
     cases = [replace(case, seconds=times.get(index)) for index, case in enumerate(cases)]
-    errors = [*_ending(result, cases), *parsed.problems, *_repeated(cases)]
+    # Whatever ended the job early is the reason for all that its output lacks.
+    errors = _ending(result, cases) or list(parsed.problems)
+    errors += _repeated(cases)
     errors += [*_consistency(job, result, cases), *_taint(result, run, reports)]
     if window and window.count > 1:
         errors.append(f"its marks are on the console {window.count} times")
@@ -155,10 +157,15 @@ def _job_cases(
 
 
 def _case(job: Job, case: ktap.Case) -> Case:
-    """A case under its full name: a program's begins with the program."""
+    """A case under its full name: a program's begins with the program.  One that
+    only its number is known of, since its output was cut off, gets its name from
+    the source: KUnit runs cases in the order of their table."""
     name = case.name
     if name != job.name and not name.startswith(job.name + "."):
         name = f"{job.name}.{name.removeprefix('global.')}"
+    number = name.removeprefix(f"{job.name}.#")
+    if job.kind == "kunit" and number.isdigit() and 0 < int(number) <= len(job.cases):
+        name = job.cases[int(number) - 1]
     return Case(name, case.status, case.reason, diagnostics=case.diagnostics)
 
 

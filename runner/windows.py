@@ -142,7 +142,7 @@ def _spans(lines: list[str]) -> Iterator[tuple[str, int, int]]:
 def _window(
     job: Job, lines: list[str], start: int, end: int, inside: list[splat.Report]
 ) -> Window:
-    text = "\n".join(lines[start:end])
+    text = "".join(f"{line}\n" for line in lines[start:end])
     results = [(start + case.line, case.name) for case in ktap.parse(text).cases]
     reports = tuple(
         (_case_at(job, results, report.start), splat_of(report, lines)) for report in inside
