@@ -70,11 +70,6 @@ FIXTURE_TEARDOWN(guard_page)
 {
 }
 
-static int signal_of_write(void *p)
-{
-	return probe_write(p).signal;
-}
-
 TEST_F(guard_page, read_below_faults)
 {
 	ACT(mprotect);

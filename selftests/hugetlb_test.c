@@ -166,11 +166,6 @@ TEST_F(hugetlb, mprotect_inside_a_huge_page_is_einval)
 	EXPECT_FAULT(SIGSEGV, SEGV_ACCERR, p, probe_write(p));
 }
 
-static int store_seven(void *p)
-{
-	return poke(p, 7) ? peek(p) : 255;
-}
-
 TEST_F(hugetlb, shared_store_of_a_child_is_seen)
 {
 	unsigned char *p;

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "memsafe_probe.h"
+
 #define NO_CHILD (-1000)
 
 /*
@@ -49,6 +51,18 @@ static inline int child_end(pid_t child)
 static inline int in_child(int (*body)(void *), void *arg)
 {
 	return child_end(child_start(body, arg));
+}
+
+/* A body for in_child(): 7, stored at @p and read back. */
+static inline int store_seven(void *p)
+{
+	return poke(p, 7) ? peek(p) : 255;
+}
+
+/* A body for in_child(): the signal of a write to @p, 0 for none. */
+static inline int signal_of_write(void *p)
+{
+	return probe_write(p).signal;
 }
 
 /* Soft limit only: what one test of a process lowers, it can raise again. */

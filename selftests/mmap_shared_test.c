@@ -56,11 +56,6 @@ FIXTURE_TEARDOWN(forked)
 {
 }
 
-static int store_seven(void *p)
-{
-	return poke(p, 7) ? peek(p) : 255;
-}
-
 /* Waits until the parent opens the gate. */
 static int load_after_gate(void *arg)
 {

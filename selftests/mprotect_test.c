@@ -155,11 +155,6 @@ TEST_F(mprotect, change_of_a_child_is_not_that_of_its_parent)
 	EXPECT_NO_FAULT(probe_write(self->p));
 }
 
-static int signal_of_write(void *p)
-{
-	return probe_write(p).signal;
-}
-
 TEST_F(mprotect, is_inherited_by_a_child)
 {
 	ACT(mprotect);

@@ -138,11 +138,6 @@ TEST_F(msync, ms_sync_covers_adjacent_mappings)
 	EXPECT_EQ(0, unwritten(self, 0, PAGES));
 }
 
-static int store_seven(void *p)
-{
-	return poke(p, 7) ? peek(p) : 255;
-}
-
 TEST_F(msync, ms_sync_writes_the_store_of_another_process)
 {
 	ASSERT_EQ(7, in_child(store_seven, self->p));
