@@ -72,6 +72,8 @@ def load(name: str) -> Target:
     try:
         data = tomllib.loads(path.read_text())
         return _target(name, data)
+    except KeyError as error:
+        raise UsageError(f"{path.name}: no {error}") from None
     except (tomllib.TOMLDecodeError, TypeError) as error:
         raise UsageError(f"{path.name}: {error}") from None
 
