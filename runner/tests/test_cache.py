@@ -2,31 +2,28 @@
 """The cache: what is pruned, in which order, and who waits for whom."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 import cache
+from another import Another
 from cache import Cache
 from errors import NoVerdict
 
-RUNNER = Path(cache.__file__).parent
 KIB = 1 << 10
-# A second process: says what cache.hold() says, "held" while it holds, and lets
-# go when it reads a line.
+# Says what cache.hold() says, "held" while it holds, and lets go when told to.
 HOLDER = """
-import sys
-sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from cache import Cache
-say = lambda text: print(text, flush=True)
-with Cache(Path(sys.argv[2]), say).hold("kernels", "a", exclusive=sys.argv[3] == "exclusive"):
+with Cache(Path(args[0]), say).hold("kernels", "a", exclusive=args[1] == "exclusive"):
     say("held")
-    sys.stdin.readline()
+    wait()
 say("released")
 """
+
+
+def holder(here, mode):
+    return Another(HOLDER, here.root, mode)
 
 
 @pytest.fixture
@@ -50,30 +47,6 @@ def add(here, kind, key, kib, used):
 
 def keys(entries):
     return [entry.path.name for entry in entries]
-
-
-class Holder:
-    """Another process that holds kernels/a of a cache."""
-
-    def __init__(self, here, mode):
-        argv = [sys.executable, "-c", HOLDER, str(RUNNER), str(here.root), mode]
-        self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def line(self):
-        return self.child.stdout.readline().rstrip("\n")
-
-    def release(self):
-        self.child.stdin.write("\n")
-        self.child.stdin.flush()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.child.kill()
-        self.child.wait()
-        self.child.stdin.close()
-        self.child.stdout.close()
 
 
 def test_entries_come_least_recently_used_first(here):
@@ -154,27 +127,27 @@ def test_what_a_cut_off_removal_left_is_removed(here):
 
 
 def test_a_second_process_waits_and_says_so(here):
-    with here.hold("kernels", "a", exclusive=True), Holder(here, "exclusive") as other:
+    with here.hold("kernels", "a", exclusive=True), holder(here, "exclusive") as other:
         assert other.line() == "waiting for another run that holds kernels/a"
-        assert other.child.poll() is None
+        assert not other.ended()
 
 
 def test_a_second_process_goes_on_when_the_first_lets_go(here):
-    with Holder(here, "exclusive") as first:
+    with holder(here, "exclusive") as first:
         assert first.line() == "held"
-        with Holder(here, "exclusive") as second:
+        with holder(here, "exclusive") as second:
             waiting = second.line()
-            first.release()
+            first.go_on()
             assert [waiting, second.line()] == ["waiting for another run that holds kernels/a", "held"]
 
 
 def test_this_process_waits_for_another_and_says_so(here, said):
-    with Holder(here, "exclusive") as other:
+    with holder(here, "exclusive") as other:
         assert other.line() == "held"
 
         def release(text):
             said.append(text)
-            other.release()
+            other.go_on()
 
         with Cache(here.root, release).hold("kernels", "a", exclusive=True):
             assert other.line() == "released"
@@ -183,16 +156,16 @@ def test_this_process_waits_for_another_and_says_so(here, said):
 
 
 def test_readers_do_not_wait_for_each_other(here, said):
-    with Holder(here, "shared") as other:
+    with holder(here, "shared") as other:
         assert other.line() == "held"
         with here.hold("kernels", "a", exclusive=False):
-            assert other.child.poll() is None
+            assert not other.ended()
 
     assert said == []
 
 
 def test_a_killed_process_holds_nothing(here, said):
-    with Holder(here, "exclusive") as other:
+    with holder(here, "exclusive") as other:
         assert other.line() == "held"
 
     with here.hold("kernels", "a", exclusive=True):
