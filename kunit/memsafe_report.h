@@ -64,13 +64,14 @@ static struct {
 /* The first line of a report: its kind, and the function that it names. */
 static inline bool memsafe_parse_header(const char *line, char *kind, char *function)
 {
+	const char *warning = strstr(line, "WARNING: CPU: ");
 	const char *bug = strstr(line, "BUG: ");
 	char *place;
 
-	if (strstr(line, "WARNING: CPU: ")) {
+	if (warning) {
 		strscpy(kind, "WARNING", sizeof(memsafe_watch.kind));
-		sscanf(strstr(line, "WARNING: CPU: "),
-		       "WARNING: CPU: %*d PID: %*d at %*s %63[^+]", function);
+		if (sscanf(warning, "WARNING: CPU: %*d PID: %*d at %*s %63[^+]", function) != 1)
+			function[0] = '\0';
 		return true;
 	}
 	if (!bug)
