@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The main job on the default target, as `make check` does it: real build, real
+guest, every suite and program."""
+
+import json
+from dataclasses import replace
+
+import jsonschema
+import pytest
+
+import boot
+import cache
+import manifest
+import run
+from conftest import RUNNER
+from proc import Commands
+from progress import Progress
+
+pytestmark = pytest.mark.guest
+
+TARGET = "x86_64-kasan"
+HOUR_S = 3600
+SCHEMA = json.loads((RUNNER / "verdict.schema.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def checked(memsafe, results):
+    ended = memsafe("run", "--results", results, timeout=HOUR_S)
+    return ended, results / "latest" / TARGET
+
+
+def test_check_passes(checked):
+    ended, _ = checked
+
+    assert (ended.status, ended.out.splitlines()[-1]) == (0, "verdict: pass"), ended.out + ended.err
+
+
+def test_check_runs_everything_there_is(checked):
+    _, folder = checked
+    names = {case["name"] for case in json.loads((folder / "verdict.json").read_text())["targets"][0]["cases"]}
+    groups = {name.partition(".")[0] for name in names}
+
+    assert groups == {job.name for job in manifest.jobs(RUNNER.parent)}
+    assert sum(len(job.cases) for job in manifest.jobs(RUNNER.parent)) >= 100
+
+
+def test_verdict_json_is_valid(checked):
+    _, folder = checked
+
+    jsonschema.validate(json.loads((folder / "verdict.json").read_text()), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "name", ["config", "build.log", "console.log", "results.ktap", "summary.txt", "junit.xml"]
+)
+def test_check_leaves(checked, name):
+    _, folder = checked
+
+    # Nothing is built when it was built before: then the log stays empty.
+    assert (folder / name).exists() and ((folder / name).stat().st_size or name == "build.log")
+
+
+def test_the_sanitizer_reports_what_is_provoked(checked):
+    _, folder = checked
+    reports = json.loads((folder / "verdict.json").read_text())["targets"][0]["reports"]
+
+    assert {report["state"] for report in reports} == {"EXPECTED"}
+    kinds = {report["class"].split()[1] for report in reports if report["class"].startswith("KASAN")}
+    assert {"slab-out-of-bounds", "slab-use-after-free"} <= kinds | {
+        "slab-use-after-free" if kind == "use-after-free" else kind for kind in kinds
+    }
+
+
+def test_reports_decode_to_file_and_line(checked):
+    _, folder = checked
+    reports = json.loads((folder / "verdict.json").read_text())["targets"][0]["reports"]
+    frames = [frame for report in reports for frame in report["frames"]]
+
+    assert any("_kunit.c:" in frame for frame in frames)
+    assert any("/mm/" in frame for frame in frames)
+
+
+def test_a_saved_run_is_judged_again_alike(checked, memsafe):
+    ended, folder = checked
+
+    again = memsafe("judge", folder)
+
+    assert (again.status, again.out) == (ended.status, ended.out)
+
+
+def test_a_second_run_builds_nothing(checked, memsafe, results):
+    ended = memsafe("run", "--results", results, "--no_leaks", "memsafe_page_addr", timeout=HOUR_S)
+
+    assert ended.status == 0, ended.out + ended.err
+    assert (results / "latest" / TARGET / "build.log").read_text() == ""
+
+
+def test_what_build_prints_is_what_exec_takes(checked, memsafe, results):
+    words = memsafe("build", timeout=HOUR_S).out.split()
+
+    ended = memsafe("exec", *words, "--results", results, "--no_leaks", "guard_page", timeout=HOUR_S)
+
+    assert (ended.status, ended.out.splitlines()[-1]) == (0, "verdict: pass"), ended.out + ended.err
+
+
+def test_a_restored_guest_goes_on_where_it_was_saved(checked, tmp_path):
+    tools = run.Tools(
+        cache.Cache(cache.default_root(), print), Commands(print), Progress(quiet=True)
+    )
+    options = run.Options(target=TARGET, argv=(), results=tmp_path)
+    target = run.load(options)
+    builder = run.make_builder(options, tools, tmp_path / "build.log")
+    with run.built(options, target, builder, tools) as ready:
+        machine = run.machine_of(ready, tools, tmp_path)
+        disk = boot.overlay_disk(machine.disk, tmp_path / "disk.qcow2", tools.commands)
+        machine = replace(machine, disk=disk)
+        first = hello(machine, tmp_path, tools, snapshot="init")
+        again = answer(replace(machine, restore="init"), tmp_path, tools)
+
+    assert first.fields()["kmemleak"] == "on"
+    assert again.payload == b"on"
+
+
+def hello(machine, folder, tools, snapshot):
+    """Boot to the greeting, then save the guest."""
+    with boot.boot(machine, folder / "one.log", folder / "qemu.log", tools.commands, tools.progress) as guest:
+        frame = wait_for(guest, "hello")
+        wait_for(guest, "cmdline")
+        guest.snapshot(snapshot)
+        return frame
+
+
+def answer(machine, folder, tools):
+    """Restore, and ask a question: no greeting comes before the answer."""
+    with boot.boot(machine, folder / "two.log", folder / "qemu.log", tools.commands, tools.progress) as guest:
+        guest.send("leaks state")
+        return guest.next_frame(deadline())
+
+
+def wait_for(guest, kind):
+    limit = deadline()
+    while (frame := guest.next_frame(limit)) is not None:
+        if frame.type == kind:
+            return frame
+    raise AssertionError(f"no {kind} frame")
+
+
+def deadline():
+    import time
+
+    return time.monotonic() + 300

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The no-op harness: on saved output, and on the real programs in a guest."""
+
+import pytest
+
+import noop
+from expect import Expectations, parse
+from record import Job
+import datetime
+
+SOURCE = """\
+TEST_F(thing, holds)
+{
+	ACT(msync);
+	EXPECT_EQ(0, msync(self->page, self->len, MS_SYNC));
+}
+"""
+JOB = Job("thing", "program", ("thing.holds",))
+
+
+def ran(*lines):
+    """A program's output around the lines of its one case."""
+    return "\n".join(["TAP version 13", "1..1", "#  RUN           thing.holds ...", *lines, ""])
+
+
+@pytest.mark.parametrize(
+    "lines, outcome, call",
+    [
+        (["# noop: msync", "# thing_test.c:4:holds:Expected 0 (0) == 1 (1)", "# holds: Test failed",
+          "#          FAIL  thing.holds", "not ok 1 thing.holds"], "killed", "msync"),
+        (["# noop: msync", "# thing_test.c:4:holds:Expected 0 (0) == 1 (1)",
+          "# holds: Test terminated by assertion", "not ok 1 thing.holds"], "killed", "msync"),
+        (["# noop: msync", "ok 1 thing.holds"], "survived", "msync"),
+        (["ok 1 thing.holds"], "survived", ""),
+        (["# thing_test.c:4:holds:Expected 0 (0) == 1 (1)", "not ok 1 thing.holds"], "killed", ""),
+        (["# noop: msync", "# holds: Test terminated unexpectedly by signal 11",
+          "not ok 1 thing.holds"], "signal", "msync"),
+        (["# noop: msync", "# memsafe.h:4:holds:Expected 0 (0) == 1 (1)", "not ok 1 thing.holds"],
+         "elsewhere", "msync"),
+        (["# noop: msync", "# thing_test.c:9:holds:Expected 0 (0) == 1 (1)", "not ok 1 thing.holds"],
+         "elsewhere", "msync"),
+        (["# noop: msync", "# holds: Test terminated by timeout", "not ok 1 thing.holds"],
+         "timeout", "msync"),
+        (["ok 1 thing.holds # SKIP needs a thing"], "skip", ""),
+    ],
+)  # fmt: skip
+def test_outcome_of_a_case(lines, outcome, call):
+    (found,) = noop.outcomes(JOB, SOURCE, ran(*lines))
+
+    assert (found.outcome, found.call) == (outcome, call)
+
+
+def test_only_an_assertion_after_the_act_is_good():
+    killed = noop.Outcome("thing.holds", "msync", "killed")
+
+    assert killed.good
+    assert not noop.Outcome("thing.holds", "", "killed").good
+    assert not noop.Outcome("thing.holds", "msync", "signal").good
+
+
+def test_a_skip_is_good_only_when_declared():
+    rows = {"thing": [noop.Outcome("thing.holds", "", "skip", "needs a thing")]}
+    declared = parse('skip thing.holds "needs a thing"', datetime.date.today())
+
+    assert noop.table(rows, declared)[1]
+    assert not noop.table(rows, Expectations())[1]
+
+
+def test_nothing_ran_is_not_good():
+    assert not noop.table({}, Expectations())[1]
+
+
+@pytest.mark.guest
+def test_every_program_notices_that_nothing_happens(memsafe, results):
+    ended = memsafe("noop", "--results", results, timeout=3600)
+
+    assert ended.status == 0, ended.out + ended.err
