@@ -277,8 +277,10 @@ def _decode(done: Run, folder: Path, ready: Built, commands: Commands) -> None:
     run can be judged without the kernel's binaries."""
     texts = results.texts(folder)
     frames = windows.frames(done, texts["console.log"], texts["results.ktap"])
-    vmlinux = ready.kernel.folder / "vmlinux"
-    decoded = symbols.decode(frames, vmlinux, ready.stage.modules, commands)
+    kernel, staged = ready.kernel, ready.stage
+    roots = (kernel.source.path, staged.sources, kernel.folder)
+    vmlinux = kernel.folder / "vmlinux"
+    decoded = symbols.decode(frames, vmlinux, staged.modules, roots, commands)
     (folder / "decoded.json").write_text(json.dumps(decoded, indent=1) + "\n")
 
 

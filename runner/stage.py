@@ -28,12 +28,14 @@ SCRATCH_MB = 64
 
 @dataclass(frozen=True)
 class Stage:
-    """`modules` are unstripped .ko files by name (for decoding reports)."""
+    """`modules` are unstripped .ko files by name, built in `sources` (for decoding
+    reports)."""
 
     initrd: Path
     payload: Path
     scratch: Path
     modules: dict[str, Path]
+    sources: Path
 
 
 @contextmanager
@@ -73,7 +75,11 @@ def prepare(
     with builder.cache.hold("images", key, exclusive=False):
         found = {path.stem: path for path in (images / "debug").glob("*.ko")}
         yield Stage(
-            images / "initrd.cpio", images / "payload.img", images / "scratch.qcow2", found
+            images / "initrd.cpio",
+            images / "payload.img",
+            images / "scratch.qcow2",
+            found,
+            work / MODULES,
         )
 
 

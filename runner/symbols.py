@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -13,9 +14,14 @@ from windows import printed
 
 
 def decode(
-    frames: Iterable[Frame], vmlinux: Path, modules: Mapping[str, Path], commands: Commands
+    frames: Iterable[Frame],
+    vmlinux: Path,
+    modules: Mapping[str, Path],
+    roots: Iterable[Path],
+    commands: Commands,
 ) -> dict[str, str]:
-    """Frame as printed to "file:line"; frames that can't be decoded are left out."""
+    """Frame as printed to "file:line", relative to that of `roots` which holds
+    the file; frames that can't be decoded are left out."""
     wanted: dict[Path, dict[str, Frame]] = {}
     for frame in frames:
         binary = modules.get(frame.module) if frame.module else vmlinux
@@ -24,7 +30,13 @@ def decode(
     found: dict[str, str] = {}
     for binary, texts in wanted.items():
         found |= _decode_in(binary, texts, commands)
-    return found
+    tops = [os.path.normpath(root) + os.sep for root in roots]
+    return {text: _relative(place, tops) for text, place in found.items()}
+
+
+def _relative(place: str, tops: Iterable[str]) -> str:
+    path = os.path.normpath(place)
+    return next((path.removeprefix(top) for top in tops if path.startswith(top)), path)
 
 
 def _decode_in(binary: Path, texts: Mapping[str, Frame], commands: Commands) -> dict[str, str]:
