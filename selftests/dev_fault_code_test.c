@@ -248,7 +248,7 @@ TEST_F(dev_fault_signal, system_call_gets_efault_and_no_signal)
 {
 	int fds[2];
 
-	ASSERT_EQ(0, pipe(fds));
+	ASSERT_EQ(0, pipe2(fds, O_NONBLOCK));
 	ASSERT_EQ(0,
 		  inject(self->fd, MEMSAFE_DEV_ON_FAULT, variant->action, 1));
 

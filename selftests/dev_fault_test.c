@@ -248,7 +248,7 @@ TEST_F(dev_fault, access_in_a_system_call_faults_as_the_kernel)
 {
 	int fds[2];
 
-	ASSERT_EQ(0, pipe(fds));
+	ASSERT_EQ(0, pipe2(fds, O_NONBLOCK));
 
 	ACT(writev);
 	EXPECT_EQ(1, gather(fds[1], self->map + INSIDE, 1));
@@ -264,7 +264,7 @@ TEST_F(dev_fault, system_call_past_the_end_is_efault)
 {
 	int fds[2];
 
-	ASSERT_EQ(0, pipe(fds));
+	ASSERT_EQ(0, pipe2(fds, O_NONBLOCK));
 
 	ACT(writev);
 	EXPECT_ERRNO(EFAULT, gather(fds[1], self->end, 1));
