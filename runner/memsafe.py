@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import argparse
 import errno
+import math
+import os
+import re
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import packages
 from errors import MemsafeError, UsageError
 
 PROJECT = Path(__file__).resolve().parent.parent
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STATUS = """\
 exit status:
   0    as expected
@@ -40,6 +45,32 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise UsageError(f"{message}\ntry: {self.prog} --help")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text)
+
+
+def _gib(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of GiB")
+    return value
+
+
+def _variable(text: str) -> str:
+    """It travels to the guest as one word of a line."""
+    if not re.fullmatch(r"[A-Za-z_]\w*=\S*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no VAR=VALUE without blanks")
+    return text
+
+
+def _option(text: str) -> str:
+    if not re.fullmatch(r"CONFIG_\w+=.+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no CONFIG_X=value")
+    return text
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
                       help="what the system call returns; default: %(default)s")  # fmt: skip
     bench = commands.add_parser("bench", help="measure boot, restore, tests and overhead")
     _building(bench)
-    bench.add_argument("--rounds", type=int, default=3, help="of each; default: %(default)s")
+    bench.add_argument("--rounds", type=_count, default=3, help="of each; default: %(default)s")
     judging = commands.add_parser("judge", help="judge a saved run again")
     judging.add_argument("folder", type=Path, help="results/<run> or results/<run>/<target>")
     _judging(judging)
@@ -83,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
     over.add_argument("--output", type=Path, required=True, metavar="DIR")
     cache = commands.add_parser("cache", help="show or prune the cache")
     cache.add_argument("action", nargs="?", choices=["show", "prune"], default="show")
-    cache.add_argument("--gib", type=float, help="prune down to this size; default: the cap")
+    cache.add_argument("--gib", type=_gib, help="prune down to this size; default: the cap")
     return top
 
 
@@ -95,21 +126,21 @@ def _target(command: argparse.ArgumentParser) -> None:
 def _building(command: argparse.ArgumentParser) -> None:
     _target(command)
     command.add_argument("--kernel", type=Path, help="a kernel tree instead of Debian's source")
-    command.add_argument("--kconfig_add", action="append", default=[], metavar="CONFIG_X=y",
-                         help="one more option")  # fmt: skip
-    command.add_argument("--jobs", type=int, default=0, help="of make; default: all cores")
+    command.add_argument("--kconfig_add", action="append", default=[], type=_option,
+                         metavar="CONFIG_X=y", help="one more option")  # fmt: skip
+    command.add_argument("--jobs", type=_count, default=0, help="of make; default: all cores")
 
 
 def _running(command: argparse.ArgumentParser) -> None:
     command.add_argument("filter", nargs="?", help="glob on a suite's or program's name")
     command.add_argument("--results", type=Path, default=PROJECT / "results",
                          help="folder for results; default: results/")  # fmt: skip
-    command.add_argument("--timeout", type=int, default=0, metavar="S",
+    command.add_argument("--timeout", type=_count, default=0, metavar="S",
                          help="of one suite or program, in seconds of a fast guest")  # fmt: skip
     command.add_argument("--tests", type=Path, metavar="DIR",
                          help="suites and programs instead of kunit/ and selftests/")  # fmt: skip
-    command.add_argument("--env", action="append", default=[], metavar="VAR=VALUE",
-                         help="environment of the programs")  # fmt: skip
+    command.add_argument("--env", action="append", default=[], type=_variable,
+                         metavar="VAR=VALUE", help="environment of the programs")  # fmt: skip
     command.add_argument("--no_leaks", action="store_true", help="no kmemleak scans")
     _judging(command)
 
@@ -144,24 +175,51 @@ def main(argv: list[str]) -> int:
 
 
 def _interrupt(number: int, frame: object) -> None:
+    """The first signal unwinds and ends every child on the way; a second one must
+    not cut that short."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+def _say(text: str) -> None:
+    """A message may quote a guest: nothing of it acts on the terminal."""
+    shown = (char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+             for char in text)  # fmt: skip
+    print(f"memsafe: {''.join(shown)}", file=sys.stderr)
+
+
+def _lost(error: OSError) -> int:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = "the disk is full" if full else error.strerror or str(error)
+    _say(f"{what}: {error.filename or ''}")
+    return 2
+
+
+def guarded(argv: list[str]) -> int:
+    """The exit status, whatever happens: never Python's own 1 for a traceback."""
     try:
-        sys.exit(main(sys.argv[1:]))
+        status = main(argv)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
-        print("memsafe: interrupted", file=sys.stderr)
-        sys.exit(130)
+        _say("interrupted")
+        return 130
     except MemsafeError as error:
-        print(f"memsafe: {error}", file=sys.stderr)
-        sys.exit(error.status)
-    except BrokenPipeError:
-        sys.exit(2)
+        _say(str(error))
+        return error.status
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        what = "the disk is full" if full else error.strerror or str(error)
-        print(f"memsafe: {what}: {error.filename or ''}", file=sys.stderr)
-        sys.exit(2)
+        # What is left in the buffer can't be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2 if isinstance(error, BrokenPipeError) else _lost(error)
+    except Exception:
+        traceback.print_exc()
+        _say("this is a bug of memsafe: no verdict")
+        return 2
+
+
+if __name__ == "__main__":
+    for wanted in SIGNALS:
+        if signal.getsignal(wanted) != signal.SIG_IGN:
+            signal.signal(wanted, _interrupt)
+    sys.exit(guarded(sys.argv[1:]))
