@@ -309,17 +309,18 @@ def _bad(cases: Iterable[Case], reports: Iterable[Report]) -> list[str]:
 def _stale(
     run: Run, cases: Sequence[Case], reports: Sequence[Report], expected: Expectations
 ) -> list[str]:
-    """Entries that excuse nothing any more.  In a filtered run only those whose
-    test ran can be told."""
-    ran = {job.name for job in run.manifest}
+    """Entries that excuse nothing any more.  When not everything ran only those
+    whose test did can be told."""
+    ran = {result.name for result in run.results}
+    everything = not run.filtered and ran >= {job.name for job in run.manifest}
     stale = []
     for entry in expected.entries:
         if entry.outcome == "report":
             used = any(entry.covers("report", report.signature) for report in reports)
-            applies = not run.filtered
+            applies = everything
         else:
             used = any(case.known and fnmatch.fnmatchcase(case.name, entry.name) for case in cases)
-            applies = not run.filtered or entry.name.partition(".")[0] in ran
+            applies = everything or entry.name.partition(".")[0] in ran
         if applies and not used:
             stale.append(f"stale expectation in line {entry.line}: {entry.outcome} {entry.name}")
     return stale

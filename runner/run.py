@@ -89,7 +89,9 @@ def run(options: Options, tools: Tools) -> dict[str, Any]:
         jobs = [job for job in jobs if job.kind == "kunit"]
     folder = results.new_folder(options.results, target.name)
     builder = make_builder(options, tools, folder / "build.log")
-    start = Run(target.name, tuple(jobs), filtered=options.pattern is not None)
+    # Other suites than ours say nothing about what is expected of ours.
+    filtered = options.pattern is not None or options.tests is not None
+    start = Run(target.name, tuple(jobs), filtered=filtered)
     try:
         if target.kunit_py:
             done = _with_kunit_py(options, target, start, folder, builder, tools)
@@ -268,6 +270,11 @@ def reproduce(options: Options) -> str:
         words += [word for name, path in files.items() for word in (f"--{name}", str(path))]
     words += ["--kernel", str(options.kernel)] if options.kernel else []
     words += [word for line in options.kconfig_add for word in ("--kconfig_add", line)]
+    words += ["--tests", str(options.tests)] if options.tests else []
+    words += ["--timeout", str(options.timeout)] if options.timeout else []
+    words += [word for line in options.environment for word in ("--env", line)]
+    words += [] if options.leaks else ["--no_leaks"]
+    words += ["--expect", str(options.expectations)] if options.expectations else []
     words += [options.pattern] if options.pattern else []
     return shlex.join(words)
 
