@@ -38,6 +38,9 @@ def distribution(package: str, cache: Cache, commands: Commands, progress: Progr
     installed = commands.output(["dpkg-query", "-W", "-f", "${Version}", package])
     key = f"{package}_{installed}"
     path = cache.entry("sources", key)
+    if commands.dry and not path.exists():
+        commands.show(f"unpack {TARBALLS / package}.tar.xz to {path}")
+        return Source(path, installed.partition("-")[0], f"debian:{key}", pinned=True)
     if not (path / "Makefile").is_file():
         with cache.hold("sources", key, exclusive=True):
             if not (path / "Makefile").is_file():
