@@ -70,13 +70,13 @@ static inline bool memsafe_parse_header(const char *line, char *kind, char *func
 
 	if (warning) {
 		strscpy(kind, "WARNING", sizeof(memsafe_watch.kind));
-		if (sscanf(warning, "WARNING: CPU: %*d PID: %*d at %*s %63[^+]", function) != 1)
+		if (sscanf(warning, "WARNING: CPU: %*d PID: %*d at %*s %63[^.+]", function) != 1)
 			function[0] = '\0';
 		return true;
 	}
 	if (!bug)
 		return false;
-	if (sscanf(bug, "BUG: KASAN: %63s in %63[^+]", kind, function) == 2) {
+	if (sscanf(bug, "BUG: KASAN: %63s in %63[^.+]", kind, function) == 2) {
 		memmove(kind + strlen("KASAN: "), kind, strlen(kind) + 1);
 		memcpy(kind, "KASAN: ", strlen("KASAN: "));
 		return true;
@@ -88,12 +88,13 @@ static inline bool memsafe_parse_header(const char *line, char *kind, char *func
 	return true;
 }
 
-/* Whether the line is a frame of the given function. */
+/* Whether the line is a frame of the function, or of what gcc made of it (.cold). */
 static inline bool memsafe_is_frame_of(const char *line, const char *function)
 {
 	const char *at = function ? strstr(line, function) : NULL;
+	char next = at ? at[strlen(function)] : '\0';
 
-	return at && (at == line || at[-1] == ' ') && at[strlen(function)] == '+';
+	return (next == '+' || next == '.') && (at == line || at[-1] == ' ');
 }
 
 static inline void memsafe_read_line(const char *line)
