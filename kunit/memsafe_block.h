@@ -85,6 +85,18 @@ static inline int free_order(struct page *page)
 	return -1;
 }
 
+/* Blocks of exactly this order on the buddy lists, about. */
+static inline unsigned long count_free_blocks(unsigned int order)
+{
+	unsigned long nr = 0;
+	int nid, i;
+
+	for_each_online_node(nid)
+		for (i = 0; i < MAX_NR_ZONES; i++)
+			nr += NODE_DATA(nid)->node_zones[i].free_area[order].nr_free;
+	return nr;
+}
+
 /*
  * Parameters that are orders: order n is parameter n + 1, so that order 0 is
  * not the NULL that ends a list.

@@ -127,27 +127,14 @@ static void live_blocks_never_overlap(struct kunit *test)
 	}
 }
 
-/* Blocks of exactly this order on the buddy lists, about. */
-static unsigned long count_free_blocks(unsigned int order)
-{
-	unsigned long nr = 0;
-	int nid, i;
-
-	for_each_online_node(nid)
-		for (i = 0; i < MAX_NR_ZONES; i++)
-			nr += NODE_DATA(nid)->node_zones[i].free_area[order].nr_free;
-	return nr;
-}
-
 /*
  * Once the lists of an order are empty, the next block is cut from a larger one
  * and the one after that is its other half.
  */
 static void halves_of_a_block_differ_in_one_bit(struct kunit *test)
 {
-	enum { MARGIN = 32 };
 	unsigned int order = param_order(test);
-	unsigned long i, j, nr = count_free_blocks(order) + MARGIN;
+	unsigned long i, j, nr = count_free_blocks(order) + TRIES;
 	struct block **block = kunit_kcalloc(test, nr, sizeof(*block), GFP_KERNEL);
 	bool buddies = false;
 
