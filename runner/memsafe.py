@@ -178,7 +178,7 @@ def _interrupt(number: int, frame: object) -> None:
     """The first signal unwinds and ends every child on the way; a second one must
     not cut that short."""
     for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+        signal.signal(each, lambda number, frame: None)
     raise KeyboardInterrupt
 
 
