@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import splat
 from record import GuestResult, Run
@@ -35,11 +35,20 @@ def _owner(run: Run, guest: GuestResult, block: str, hz: int) -> str:
     born = JIFFIES.search(block)
     if not born or not hz:
         return ""
-    jiffies = int(born.group(1))
-    since_boot = (jiffies - (WRAP - LEAD_S * hz)) % WRAP
-    born_ms = since_boot * 1000 // hz
+    born_ms = _milliseconds(int(born.group(1)), guest.hello, hz)
     for result in run.results:
         if result.guest == guest.index:
             if result.begin_ms - TICK_SLACK_MS <= born_ms <= result.end_ms + TICK_SLACK_MS:
                 return result.name
     return ""
+
+
+def _milliseconds(jiffies: int, hello: Mapping[str, str], hz: int) -> int:
+    """Jiffies as milliseconds since boot.  Ticks begin later than the clock, by as
+    much as init saw when it read both."""
+    known, clock = hello.get("jiffies", "0"), hello.get("uptime_ms", "0")
+    start, start_ms = WRAP - LEAD_S * hz, 0
+    if known.isdecimal() and clock.isdecimal() and int(known):
+        start, start_ms = int(known), int(clock)
+    passed = (jiffies - start + WRAP // 2) % WRAP - WRAP // 2
+    return start_ms + passed * 1000 // hz

@@ -45,7 +45,7 @@ static unsigned long long calibrate(void)
 
 static void say_hello(void)
 {
-	uint64_t up_ms = now_ms();
+	uint64_t up_ms = now_ms(), ticks = jiffies();
 	struct sysinfo memory = { 0 };
 	struct utsname uts = { 0 };
 
@@ -53,10 +53,11 @@ static void say_hello(void)
 	sysinfo(&memory);
 	port_printf("hello", "-",
 		    "release %s\nversion %s\nmachine %s\nuptime_ms %llu\n"
-		    "calibration_ns %llu\ncpus %ld\nmemory_kb %lu\n"
+		    "jiffies %llu\ncalibration_ns %llu\ncpus %ld\nmemory_kb %lu\n"
 		    "page_size %ld\ntaint %lu\nkmemleak %s\n",
 		    uts.release, uts.version, uts.machine,
-		    (unsigned long long)up_ms, calibrate(),
+		    (unsigned long long)up_ms, (unsigned long long)ticks,
+		    calibrate(),
 		    sysconf(_SC_NPROCESSORS_ONLN),
 		    memory.totalram / 1024 * memory.mem_unit,
 		    sysconf(_SC_PAGESIZE), taint(), leaks_state());

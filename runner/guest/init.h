@@ -45,6 +45,7 @@ void leaks_report(void);
 
 /* util.c */
 uint64_t now_ms(void);
+uint64_t jiffies(void);
 void kmsg(const char *format, ...) __attribute__((format(printf, 1, 2)));
 unsigned long taint(void);
 bool write_file(const char *path, const char *text);

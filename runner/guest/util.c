@@ -19,6 +19,25 @@ uint64_t now_ms(void)
 	return now.tv_sec * 1000ull + now.tv_nsec / 1000000;
 }
 
+/*
+ * The kernel's tick counter, 0 when unknown.  It does not begin with the clock:
+ * ticks start only after the timers are set up.
+ */
+uint64_t jiffies(void)
+{
+	FILE *file = fopen("/proc/timer_list", "re");
+	unsigned long long ticks = 0;
+	char line[256];
+
+	if (!file)
+		return 0;
+	while (!ticks && fgets(line, sizeof(line), file))
+		if (sscanf(line, "jiffies: %llu", &ticks) != 1)
+			ticks = 0;
+	fclose(file);
+	return ticks;
+}
+
 /* One line in the kernel's log, in order with the kernel's own. */
 void kmsg(const char *format, ...)
 {

@@ -148,8 +148,9 @@ def arranged(text):
     for index, lines in enumerate(consoles):
         data = ("\n".join(printed_lines(lines)) + "\n").encode()
         given = fields(text.values("guest")[index].split()) if index < len(text.values("guest")) else {}
+        hello = {name: str(given.pop(name)) for name in ("jiffies", "uptime_ms") if name in given}
         default = {"kmemleak": "on", "ended": True, "console": (len(console), len(data))}
-        guests.append(GuestResult(index, {}, **{**default, **given}))
+        guests.append(GuestResult(index, hello, **{**default, **given}))
         console += data
     guests[-1] = dataclasses.replace(guests[-1], leaks=(len(results), len(leaks)))
     facts = text.values("facts")
