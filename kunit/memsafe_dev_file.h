@@ -50,6 +50,17 @@ static inline void unmount_devices(struct kunit_suite *suite)
 	devices = NULL;
 }
 
+/*
+ * After a fault that the handler has settled itself (VM_FAULT_NOPAGE), UML looks
+ * whether the PTE is present, not whether it is writable: maybe_map() in
+ * arch/um/kernel/skas/uaccess.c.  A copy_to_user() then writes through a
+ * read-only PTE.  These cases found it.
+ */
+#define skip_without_write_protection(test) do {				\
+	if (IS_ENABLED(CONFIG_UML))						\
+		kunit_skip(test, "needs kernel writes that stop at a read-only PTE (not UML)"); \
+} while (0)
+
 /* An address, or -errno as one; freed with the mm of the test. */
 static inline unsigned long user_map(struct kunit *test, struct file *file,
 				     unsigned long len, unsigned long prot,

@@ -183,9 +183,12 @@ static void write_to_a_page_that_was_read_needs_no_second_fault(struct kunit *te
 /* A bare PFN can't be copied on a fault: the driver refuses such a mapping. */
 static void private_write_goes_to_a_copy_or_is_refused(struct kunit *test)
 {
+	const struct kind *kind = test->param_value;
 	struct dev_file *dev = test->priv;
 	unsigned long addr;
 
+	if (kind->map == MEMSAFE_DEV_FAULT_INSERT)
+		skip_without_write_protection(test);
 	set_up_kind(test, 0);
 	if (!has_references(test->param_value)) {
 		addr = user_map(test, dev->file, PAGE_SIZE, PROT_READ, MAP_PRIVATE, 0);
