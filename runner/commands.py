@@ -21,7 +21,7 @@ import report
 import results
 import run
 from cache import Cache
-from errors import NoVerdict
+from errors import NoVerdict, UsageError
 from proc import Commands
 from progress import Progress
 from target import PROJECT
@@ -52,6 +52,8 @@ def dispatch(options: argparse.Namespace, argv: list[str]) -> int:
 
 def _options(options: argparse.Namespace, argv: list[str]) -> run.Options:
     given: dict[str, Any] = vars(options)
+    if given.get("tests") and not given["tests"].is_dir():
+        raise UsageError(f"--tests {given['tests']} is no folder")
     return run.Options(
         target=options.target,
         argv=tuple(argv),

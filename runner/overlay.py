@@ -59,13 +59,14 @@ def is_built_in_place(tree: Path) -> bool:
 def mirror(tree: Path, output: Path, keep: set[Path]) -> None:
     """Make `output` hold exactly the sources of `tree`, as hard links; an old
     mirror is brought up to date.  Paths in `keep` are not ours to touch."""
-    for folder, files in _sources(tree, output):
+    kept = keep | {parent for path in keep for parent in path.parents}
+    for folder, folders, files in _sources(tree, output):
         here = output / folder
         here.mkdir(parents=True, exist_ok=True)
-        wanted = set(files)
+        wanted = {*folders, *files}
         for old in here.iterdir():
-            if old.name not in wanted and not old.is_dir() and folder / old.name not in keep:
-                old.unlink()
+            if old.name not in wanted and folder / old.name not in kept:
+                shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         for name in files:
             if folder / name not in keep:
                 _link(tree / folder / name, here / name)
@@ -89,8 +90,8 @@ def _link(source: Path, copy: Path) -> None:
         shutil.copy2(source, copy)
 
 
-def _sources(tree: Path, output: Path) -> Iterator[tuple[Path, list[str]]]:
-    """(folder, file names) of everything that is source, parents first."""
+def _sources(tree: Path, output: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """(folder, folders in it, files in it) of everything that is source."""
     for top, folders, files in os.walk(tree):
         folder = Path(top).relative_to(tree)
         folders[:] = [
@@ -101,7 +102,7 @@ def _sources(tree: Path, output: Path) -> Iterator[tuple[Path, list[str]]]:
             and not str(folder / name).endswith("/include/generated")
             and (Path(top) / name).resolve() != output.resolve()
         ]
-        yield folder, [name for name in files if _is_source(name)]
+        yield folder, folders, [name for name in files if _is_source(name)]
 
 
 def _is_source(name: str) -> bool:

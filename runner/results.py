@@ -22,14 +22,16 @@ from target import CONFIGS
 def new_folder(results: Path, name: str) -> Path:
     """results/<time>/<target>, with results/latest pointing at the run."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    results.mkdir(parents=True, exist_ok=True)
     top = results / stamp
     for attempt in range(1, 1000):
-        folder = top / name
         try:
-            folder.mkdir(parents=True)
+            top.mkdir()
             break
         except FileExistsError:
             top = results / f"{stamp}-{attempt}"
+    folder = top / name
+    folder.mkdir()
     link = results / f".latest-{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(top.name)
@@ -49,7 +51,7 @@ def expectations(target: str, own: Path | None) -> Expectations:
     path = own or CONFIGS / "expect" / f"{target}.txt"
     if own and not own.is_file():
         raise NoVerdict(f"no file of expectations: {own}")
-    return expect.parse(path.read_text() if path.exists() else "", datetime.date.today())
+    return expect.parse(path.read_text(errors="replace") if path.exists() else "", datetime.date.today())
 
 
 def judged(folder: Path, own: Path | None = None) -> dict[str, Any]:
@@ -60,7 +62,8 @@ def judged(folder: Path, own: Path | None = None) -> dict[str, Any]:
     try:
         decoded = json.loads((folder / "decoded.json").read_text())
     except (OSError, ValueError):
-        decoded = {}
+        decoded = None
+    decoded = decoded if isinstance(decoded, dict) else {}
     verdict = judge.judge(
         run_record, found["results.ktap"], found["console.log"], expected, decoded
     )

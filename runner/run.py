@@ -114,7 +114,8 @@ def plan(options: Options, tools: Tools) -> None:
         scratch = Path(name)
         builder = make_builder(options, tools, scratch / "build.log")
         if target.kunit_py:
-            _, tree = _sources(options, target, tools)
+            with ExitStack() as held:
+                _, tree = _sources(options, target, tools, held)
             for argv in uml.plan(target, tree, builder):
                 tools.commands.show(printable(argv))
             return
@@ -161,8 +162,8 @@ def make_builder(options: Options, tools: Tools, log: Path) -> Builder:
 @contextmanager
 def built(options: Options, target: Target, builder: Builder, tools: Tools) -> Iterator[Built]:
     """Kernel and stage, built where they have changed."""
-    pinned, tree = _sources(options, target, tools)
     with ExitStack() as held:
+        pinned, tree = _sources(options, target, tools, held)
         if options.image:
             kernel = _from_elsewhere(options, pinned)
         else:
@@ -174,9 +175,13 @@ def built(options: Options, target: Target, builder: Builder, tools: Tools) -> I
         yield Built(target, kernel, staged)
 
 
-def _sources(options: Options, target: Target, tools: Tools) -> tuple[Source, Source]:
-    """The pinned tree, and the one under test."""
+def _sources(
+    options: Options, target: Target, tools: Tools, held: ExitStack
+) -> tuple[Source, Source]:
+    """The pinned tree, which no prune takes away while it is held, and the one
+    under test."""
     pinned = source.distribution(target.kernel, tools.cache, tools.commands, tools.progress)
+    held.enter_context(tools.cache.hold("sources", pinned.path.name, exclusive=False))
     tree = source.tree(options.kernel, tools.commands) if options.kernel else pinned
     return pinned, tree
 
@@ -213,9 +218,10 @@ def _in_guests(
 def _with_kunit_py(
     options: Options, target: Target, start: Run, folder: Path, builder: Builder, tools: Tools
 ) -> Run:
-    _, tree = _sources(options, target, tools)
     compiler = build.compiler_version(target, tools.commands)
-    done, config = uml.collect(target, tree, start, folder, builder)
+    with ExitStack() as held:
+        _, tree = _sources(options, target, tools, held)
+        done, config = uml.collect(target, tree, start, folder, builder)
     shutil.copyfile(config, folder / "config")
     kernel = Kernel(config.parent, config.parent / "linux", config, tree, compiler, "")
     return replace(done, facts=_facts(options, kernel, tools) | {"accel": "uml"})

@@ -63,7 +63,10 @@ def prepare(
     work = builder.cache.entry("stages", f"{target.name}-{digest(str(kernel.folder))}")
     with builder.cache.hold("stages", work.name, exclusive=True):
         if not (images / "payload.img").exists():
-            with builder.timed("build"):
+            with (
+                builder.timed("build"),
+                builder.cache.hold("headers", headers.parent.name, exclusive=False),
+            ):
                 builder.progress.step("build modules and programs")
                 if modules:
                     _take_modules(modules, work)

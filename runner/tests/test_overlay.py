@@ -3,6 +3,8 @@
 tree that it is made of."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -232,3 +234,15 @@ def test_copies_touch_only_what_differs_and_keep_objects(tmp_path):
     after = state(copy)
     assert {name for name in before if before[name] != after.get(name)} == {"b.c", "gone.c"}
     assert after["b.c"][0] == "changed" and "gone.c" not in after and "a.o" in after
+
+
+def test_a_folder_that_is_gone_from_the_tree_goes(tree, tmp_path):
+    gone = tree / "drivers/gone"
+    gone.mkdir(parents=True)
+    (gone / "file.c").write_text("int gone;\n")
+    overlay.mirror(tree, tmp_path / "mirror", keep=set())
+    shutil.rmtree(gone)
+
+    overlay.mirror(tree, tmp_path / "mirror", keep={Path("lib/memsafe")})
+
+    assert not (tmp_path / "mirror/drivers/gone").exists()
