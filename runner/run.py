@@ -156,6 +156,8 @@ def load(options: Options) -> Target:
 
 
 def make_builder(options: Options, tools: Tools, log: Path) -> Builder:
+    """A builder whose log is there, and empty, when nothing had to be built."""
+    log.touch()
     return Builder(tools.cache, tools.commands, tools.progress, options.jobs or build.cpus(), log)
 
 
