@@ -69,12 +69,12 @@ def prepare(
             ):
                 builder.progress.step("build modules and programs")
                 if modules:
-                    _take_modules(modules, work)
+                    built = [_take_modules(modules, work)]
                 else:
-                    _modules(target, kernel, module_dirs, work, builder)
+                    built = _modules(target, kernel, module_dirs, work, builder)
                 _programs(target, pinned, headers, programs, work, builder)
                 _init(target, work, builder)
-                _pack(work, images, builder)
+                _pack(built, work, images, builder)
     with builder.cache.hold("images", key, exclusive=False):
         found = {path.stem: path for path in (images / "debug").glob("*.ko")}
         yield Stage(
@@ -120,23 +120,29 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _take_modules(modules: Path, work: Path) -> None:
+def _take_modules(modules: Path, work: Path) -> Path:
     taken = work / MODULES / "taken"
-    shutil.rmtree(work / MODULES, ignore_errors=True)
+    shutil.rmtree(taken, ignore_errors=True)
     taken.mkdir(parents=True)
     for path in modules.rglob("*.ko"):
         shutil.copyfile(path, taken / path.name)
+    return taken
 
 
 def _modules(
     target: Target, kernel: Kernel, folders: Iterable[Path], work: Path, builder: Builder
-) -> None:
+) -> list[Path]:
+    """The folders in which the modules of `folders` are built.  Others beside
+    them are of other runs: what is packed comes from these alone."""
+    copies = []
     for folder in folders:
         copy = work / MODULES / folder.name
+        copies.append(copy)
         if not builder.commands.dry:
             copy_changed(folder, copy)
         place = ["-C", str(kernel.source.path), f"O={kernel.folder}", f"M={copy}"]
         builder.make(target, [*place, "modules"], f"{folder.name}/")
+    return copies
 
 
 def _programs(
@@ -175,7 +181,7 @@ def _init(target: Target, work: Path, builder: Builder) -> None:
             raise NoVerdict("\n".join(["the guest's init does not build:", *done.tail]))
 
 
-def _pack(work: Path, images: Path, builder: Builder) -> None:
+def _pack(built: Iterable[Path], work: Path, images: Path, builder: Builder) -> None:
     """A read-only ext4 disk with modules/ and bin/, and an empty scratch disk."""
     if builder.commands.dry:
         return builder.commands.show(f"pack {images}/payload.img")
@@ -185,7 +191,7 @@ def _pack(work: Path, images: Path, builder: Builder) -> None:
     for name in ("modules", "bin"):
         (tree / name).mkdir(parents=True)
     (half / "debug").mkdir()
-    for module in (work / MODULES).rglob("*.ko"):
+    for module in (path for folder in built for path in folder.glob("*.ko")):
         shutil.copyfile(module, half / "debug" / module.name)
         _tool(["strip", "--strip-debug", "-o", str(tree / "modules" / module.name), str(module)],
               builder)  # fmt: skip
