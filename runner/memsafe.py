@@ -192,7 +192,7 @@ def _say(text: str) -> None:
 def _lost(error: OSError) -> int:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     what = "the disk is full" if full else error.strerror or str(error)
-    _say(f"{what}: {error.filename or ''}")
+    _say(f"{what}: {error.filename2 or error.filename or ''}")
     return 2
 
 
