@@ -17,7 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -25,6 +25,7 @@ from typing import IO
 from errors import NoVerdict
 
 TAIL_LINES = 20
+POLITE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,23 @@ def spawn(
     try:
         yield child
     finally:
-        try:
-            os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        # make takes half-written targets away when it is asked to end first.
+        if child.poll() is None and _signal_group(child, signal.SIGTERM):
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(POLITE_S)
+        _signal_group(child, signal.SIGKILL)
         child.wait()
         if child.stdout:
             child.stdout.close()
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: int) -> bool:
+    """Signal all that a child has started; False when nothing is left."""
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @contextmanager
