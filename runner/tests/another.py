@@ -22,9 +22,9 @@ def wait():
 """
 
 
-def wait_until(is_so):
+def wait_until(is_so, seconds=DEADLINE_S):
     """Wait for a condition; a failure when it is not met until the deadline."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "the deadline has passed"
         os.sched_yield()

@@ -124,7 +124,8 @@ def test_ctrl_c_ends_the_run_and_everything_it_started(running, tmp_path, stage,
     run = running(tests=endless(tmp_path) if stage == BUILD else TESTS)
     before = state(run.results / EARLIER)
     run.reach(stage)
-    wait_until(lambda: run.has(child))
+    # Modules are built before programs: minutes, when nothing of them is cached.
+    wait_until(lambda: run.has(child) or run.child.poll() is not None, STAGE_S)
 
     run.child.send_signal(signal.SIGINT)
     status, out, err = run.end()
