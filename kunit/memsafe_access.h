@@ -30,7 +30,7 @@ static inline void expect_bad_access(struct kunit *test, const char *kind,
 {
 	bool is_write = !strcmp(access, "Write");
 	const struct memsafe_report report = {
-		.kind = kind, .access = access, .size = 1,
+		.kind = kind, .access = access, .size = 1, .address = p,
 		.function = is_write ? "memsafe_write_byte" : "memsafe_read_byte",
 	};
 

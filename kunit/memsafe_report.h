@@ -11,9 +11,9 @@
  *	EXPECT_REPORT(test, &past_end, memsafe_write_byte(object + size));
  *
  * The case fails on any other report, on a second one, and on none.  The text of
- * reports is read through the console tracepoint, in the task that prints them:
- * a report from another task counts when it is complete before the act ends
- * (flush the work, stop the thread).
+ * reports is read through the console tracepoint, in the context that prints
+ * them: a report from another task or from an interrupt counts when it is
+ * complete before the act ends (flush the work, stop the thread).
  *
  * The including file defines MEMSAFE_SUITE, its suite's name.
  */
@@ -21,6 +21,7 @@
 #define MEMSAFE_REPORT_H
 
 #include <kunit/test.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
@@ -29,95 +30,235 @@
 
 /**
  * struct memsafe_report - what a report must say
- * @kind:	"KASAN: " and its class, "WARNING", or a line such as "BUG:
- *		sleeping function called from invalid context"
- * @access:	"Read" or "Write", NULL where the report names none
- * @size:	bytes accessed, 0 where the report names none
+ * @kind:	its title up to the function: "KASAN: " and its class, "UBSAN: " and
+ *		its check, "WARNING", a kind of memsafe_headers[], or the line after
+ *		"BUG: " such as "BUG: sleeping function called from invalid context"
+ * @access:	"Read" or "Write"; NULL where the report names none, or any will do
+ * @size:	bytes accessed; 0 where the report names none, or any will do
+ * @address:	of the access; NULL where the report names none, or any will do
  * @function:	the first function on the stack that is no part of a sanitizer,
- *		of an allocator or of the trap path
+ *		of an allocator or of the trap path; NULL where the report has no
+ *		stack
+ * @then:	the report that must follow from the same act, or NULL
  */
 struct memsafe_report {
 	const char *kind;
 	const char *access;
 	size_t size;
+	const void *address;
 	const char *function;
+	const struct memsafe_report *then;
 };
+
+/* How a report that does not say its kind itself begins. */
+struct memsafe_header {
+	const char *text;
+	const char *kind;
+	bool kills;		/* the task that meets it */
+};
+
+static const struct memsafe_header memsafe_headers[] = {
+	{ "list_add corruption", "BUG: corrupted list", true },
+	{ "list_del corruption", "BUG: corrupted list", true },
+	{ "usercopy: Kernel memory", "BUG: bad usercopy", true },
+	{ "stack guard page was hit", "BUG: stack guard page was hit", true },
+	{ "kernel NULL pointer dereference",
+	  "BUG: unable to handle kernel NULL pointer dereference", true },
+	{ "nable to handle page fault", "BUG: unable to handle kernel paging request", true },
+	{ "nable to handle kernel paging request",
+	  "BUG: unable to handle kernel paging request", true },
+	{ "general protection fault, ", "general protection fault", true },
+	{ "ernel BUG at ", "kernel BUG", true },
+	{ "WARNING: CPU: ", "WARNING", false },
+	{ "BUG: Bad page state in process ", "BUG: Bad page state", false },
+	{ "BUG: scheduling while atomic", "BUG: scheduling while atomic", false },
+};
+
+/* What a report has said so far. */
+struct memsafe_seen {
+	char kind[80];
+	char reporter[64];	/* the function that its first line or the trap names */
+	char access[8];
+	size_t size;
+	unsigned long address;
+	bool stack_ended;
+	bool function_on_stack;
+};
+
+#define MEMSAFE_SEEN_MAX 2
 
 static struct {
 	raw_spinlock_t lock;
 	bool watching;
 	struct kunit *test;		/* what current->kunit_test was */
-	const char *function;		/* expected */
+	const struct memsafe_report *expected;
+	struct task_struct *dying;	/* what it says from now on follows from that */
 	int reports;
-	char kind[80];			/* of the first report */
-	char reporter[64];		/* the function that its first line names */
-	char access[8];
-	size_t size;
-	bool stack_ended;
-	bool function_on_stack;
-	char expected_text[192];
-	char seen_text[192];
+	struct memsafe_seen seen[MEMSAFE_SEEN_MAX];
+	char expected_text[2 * 192];
+	char seen_text[2 * 192];
 } memsafe_watch = {
 	.lock = __RAW_SPIN_LOCK_UNLOCKED(memsafe_watch.lock),
 };
 
-/* The first line of a report: its kind, and the function that it names. */
-static inline bool memsafe_parse_header(const char *line, char *kind, char *function)
+/* What is expected of the report of this number, or NULL. */
+static inline const struct memsafe_report *memsafe_expected(int number)
 {
-	const char *warning = strstr(line, "WARNING: CPU: ");
-	const char *bug = strstr(line, "BUG: ");
-	char *place;
+	const struct memsafe_report *report = memsafe_watch.expected;
 
-	if (warning) {
-		strscpy(kind, "WARNING", sizeof(memsafe_watch.kind));
-		if (sscanf(warning, "WARNING: CPU: %*d PID: %*d at %*s %63[^.+]", function) != 1)
-			function[0] = '\0';
-		return true;
-	}
-	if (!bug)
+	while (report && number--)
+		report = report->then;
+	return report;
+}
+
+static inline void memsafe_cut_at(char *text, const char *end)
+{
+	char *at = strstr(text, end);
+
+	if (at)
+		*at = '\0';
+}
+
+static inline const struct memsafe_header *memsafe_find_header(const char *line)
+{
+	const struct memsafe_header *header = memsafe_headers;
+
+	for (; header < memsafe_headers + ARRAY_SIZE(memsafe_headers); header++)
+		if (strstr(line, header->text))
+			return header;
+	return NULL;
+}
+
+/*
+ * The first line of a report: its kind, the function that it names, whether it
+ * kills.
+ */
+static inline bool memsafe_parse_header(const char *line, struct memsafe_seen *seen, bool *kills)
+{
+	const struct memsafe_header *header = memsafe_find_header(line);
+	const char *bug = strstr(line, "BUG");
+	char class[48];
+
+	*kills = header && header->kills;
+	if (header) {
+		strscpy(seen->kind, header->kind, sizeof(seen->kind));
+		line = strstr(line, header->text);
+		if (sscanf(line, "WARNING: CPU: %*d PID: %*d at %*s %63[^.+]", seen->reporter) != 1)
+			seen->reporter[0] = '\0';
+	} else if (sscanf(line, "UBSAN: %47s in", class) == 1) {
+		snprintf(seen->kind, sizeof(seen->kind), "UBSAN: %s", class);
+	} else if (!bug) {
 		return false;
-	if (sscanf(bug, "BUG: KASAN: %63s in %63[^.+]", kind, function) == 2) {
-		memmove(kind + strlen("KASAN: "), kind, strlen(kind) + 1);
-		memcpy(kind, "KASAN: ", strlen("KASAN: "));
-		return true;
+	} else if (sscanf(bug, "BUG: KASAN: %47s in %63[^.+]", class, seen->reporter) == 2) {
+		snprintf(seen->kind, sizeof(seen->kind), "KASAN: %s", class);
+	} else if (!strncmp(bug, "BUG: ", strlen("BUG: "))) {
+		strscpy(seen->kind, bug, sizeof(seen->kind));
+		memsafe_cut_at(seen->kind, " at ");
+	} else if (!strncmp(bug, "BUG ", strlen("BUG ")) && strstr(bug, "): ")) {
+		/* Of SLUB: the cache, whether the kernel was tainted, what is wrong. */
+		snprintf(seen->kind, sizeof(seen->kind), "BUG: %s",
+			 strstr(bug, "): ") + strlen("): "));
+	} else {
+		return false;
 	}
-	strscpy(kind, bug, sizeof(memsafe_watch.kind));
-	place = strstr(kind, " at ");
-	if (place)
-		*place = '\0';
+	memsafe_cut_at(seen->kind, "\n");
 	return true;
 }
 
-/* Whether the line is a frame of the function, or of what gcc made of it (.cold). */
+/*
+ * Whether the line is a frame of the function, or of what gcc made of it (.cold).
+ * The unwinder does not vouch for frames with a question mark; arm writes "f from
+ * g+0x10/0x20".
+ */
 static inline bool memsafe_is_frame_of(const char *line, const char *function)
 {
 	const char *at = function ? strstr(line, function) : NULL;
-	char next = at ? at[strlen(function)] : '\0';
+	const char *next = at ? at + strlen(function) : "";
 
-	return (next == '+' || next == '.') && (at == line || at[-1] == ' ');
+	if (*next != '+' && *next != '.' && strncmp(next, " from ", strlen(" from ")) &&
+	    strncmp(next, " [", strlen(" [")))
+		return false;
+	if (at >= line + 2 && at[-1] == ' ' && at[-2] == '?')
+		return false;
+	return at == line || at[-1] == ' ' || at[-1] == ':';
+}
+
+static inline void memsafe_parse_address(const char *line, struct memsafe_seen *seen)
+{
+	static const char * const before[] = { "virtual address ", "address: ", "address 0x" };
+	const char *at = NULL;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(before) && !at; i++)
+		at = strstr(line, before[i]);
+	if (at)
+		sscanf(at + strlen(before[i - 1]), "%lx", &seen->address);
+}
+
+/* x86 has a line for the direction of a bad access, arm says it with the address. */
+static inline void memsafe_parse_direction(const char *line, struct memsafe_seen *seen)
+{
+	if (strstr(line, "#PF: supervisor read") || strstr(line, " when read"))
+		strscpy(seen->access, "Read", sizeof(seen->access));
+	else if (strstr(line, "#PF: supervisor write") || strstr(line, " when write"))
+		strscpy(seen->access, "Write", sizeof(seen->access));
+}
+
+/* Where the trap was, on x86 and arm. */
+static inline void memsafe_parse_pc(const char *line, struct memsafe_seen *seen)
+{
+	const char *pc = strstr(line, "IP: ") ?: strstr(line, "PC is at ");
+
+	if (!pc || seen->reporter[0])
+		return;
+	if (sscanf(pc, "IP: %*4x:%63[^.+]", seen->reporter) != 1 &&
+	    sscanf(pc, "IP: %63[^.+]", seen->reporter) != 1 &&
+	    sscanf(pc, "PC is at %63[^.+]", seen->reporter) != 1)
+		seen->reporter[0] = '\0';
+}
+
+/* A line behind the first of a report. */
+static inline void memsafe_parse_body(const char *line, struct memsafe_seen *seen,
+				      const struct memsafe_report *expected)
+{
+	char access[8];
+	unsigned long address;
+	size_t size;
+
+	if (sscanf(line, "%7s of size %zu at addr %lx", access, &size, &address) == 3) {
+		strscpy(seen->access, access, sizeof(seen->access));
+		seen->size = size;
+		seen->address = address;
+	} else if (strstr(line, "llocated by task") || strstr(line, "Freed by task") ||
+		   strstr(line, "---[ end trace")) {
+		/* The stacks that follow are those of earlier events. */
+		seen->stack_ended = true;
+	} else if (!seen->stack_ended) {
+		memsafe_parse_direction(line, seen);
+		memsafe_parse_pc(line, seen);
+		seen->function_on_stack |=
+			memsafe_is_frame_of(line, expected ? expected->function : NULL);
+	}
 }
 
 static inline void memsafe_read_line(const char *line)
 {
-	char kind[sizeof(memsafe_watch.kind)] = "", function[64] = "", access[8];
-	size_t size;
+	int last = min(memsafe_watch.reports, MEMSAFE_SEEN_MAX) - 1;
+	struct memsafe_seen seen = {};
+	bool kills;
 
-	if (memsafe_parse_header(line, kind, function)) {
-		if (memsafe_watch.reports++)
+	if (memsafe_parse_header(line, &seen, &kills)) {
+		if (in_task() && memsafe_watch.dying == current)
 			return;
-		strscpy(memsafe_watch.kind, kind, sizeof(memsafe_watch.kind));
-		strscpy(memsafe_watch.reporter, function, sizeof(memsafe_watch.reporter));
-	} else if (memsafe_watch.reports != 1) {
-		return;
-	} else if (sscanf(line, "%7s of size %zu at addr", access, &size) == 2) {
-		strscpy(memsafe_watch.access, access, sizeof(memsafe_watch.access));
-		memsafe_watch.size = size;
-	} else if (strstr(line, "llocated by task") || strstr(line, "Freed by task")) {
-		/* The stacks that follow are those of earlier events. */
-		memsafe_watch.stack_ended = true;
-	} else if (!memsafe_watch.stack_ended) {
-		memsafe_watch.function_on_stack |=
-			memsafe_is_frame_of(line, memsafe_watch.function);
+		if (in_task() && kills)
+			memsafe_watch.dying = current;
+		memsafe_parse_address(line, &seen);
+		memsafe_parse_direction(line, &seen);
+		if (memsafe_watch.reports < MEMSAFE_SEEN_MAX)
+			memsafe_watch.seen[memsafe_watch.reports] = seen;
+		memsafe_watch.reports++;
+	} else if (last >= 0) {
+		memsafe_parse_body(line, &memsafe_watch.seen[last], memsafe_expected(last));
 	}
 }
 
@@ -137,14 +278,51 @@ static inline void memsafe_probe_console(void *unused, const char *text, size_t 
 	raw_spin_unlock_irqrestore(&memsafe_watch.lock, flags);
 }
 
-static inline void memsafe_describe_report(char *text, size_t len, const char *kind,
-					   const char *access, size_t size,
-					   const char *function)
+static inline bool memsafe_is_kasan(const char *kind)
 {
-	if (access && *access)
-		snprintf(text, len, "%s %s of size %zu in %s", kind, access, size, function);
-	else
-		snprintf(text, len, "%s in %s", kind, function);
+	return !strncmp(kind, "KASAN: ", strlen("KASAN: "));
+}
+
+/* Append one report to a text; what a report does not name is left out. */
+static inline void memsafe_describe(char *text, size_t len, const struct memsafe_report *report)
+{
+	size_t used = strlen(text);
+
+	used += scnprintf(text + used, len - used, "%s%s", used ? ", then " : "", report->kind);
+	if (report->access)
+		used += scnprintf(text + used, len - used, " %s", report->access);
+	if (report->size)
+		used += scnprintf(text + used, len - used, " of size %zu", report->size);
+	if (report->address)
+		used += scnprintf(text + used, len - used, " at %px", report->address);
+	if (report->function)
+		scnprintf(text + used, len - used, " in %s", report->function);
+}
+
+/* The same of a report that was seen, without what was not asked for. */
+static inline void memsafe_describe_seen(char *text, size_t len, const struct memsafe_seen *seen,
+					 const struct memsafe_report *expected)
+{
+	struct memsafe_report report = {
+		.kind = seen->kind,
+		.access = seen->access[0] ? seen->access : NULL,
+		.size = seen->size,
+		.address = (void *)seen->address,
+		.function = seen->reporter[0] ? seen->reporter : NULL,
+	};
+
+	if (expected && !expected->access)
+		report.access = NULL;
+	if (expected && !expected->size)
+		report.size = 0;
+	if (expected && !expected->address)
+		report.address = NULL;
+	if (expected && !expected->function)
+		report.function = NULL;
+	/* Who made an access is in KASAN's first line; others name the checker there. */
+	if (seen->function_on_stack && !(memsafe_is_kasan(seen->kind) && seen->access[0]))
+		report.function = expected->function;
+	memsafe_describe(text, len, &report);
 }
 
 /* Say in the log which report comes now, by the title that judges give it. */
@@ -152,11 +330,12 @@ static inline void memsafe_announce(struct kunit *test, const struct memsafe_rep
 {
 	bool is_free = !strcmp(report->kind, "KASAN: double-free") ||
 		       !strcmp(report->kind, "KASAN: invalid-free");
+	const char *access = memsafe_is_kasan(report->kind) ? report->access : NULL;
 
 	/* Titles tell neither kind of bad free from the other. */
-	pr_info("memsafe: EXPECT %s.%s: %s%s%s in %s\n", MEMSAFE_SUITE, test->name,
-		is_free ? "KASAN: invalid-free" : report->kind,
-		report->access ? " " : "", report->access ?: "", report->function);
+	pr_info("memsafe: EXPECT %s.%s: %s%s%s%s%s\n", MEMSAFE_SUITE, test->name,
+		is_free ? "KASAN: invalid-free" : report->kind, access ? " " : "", access ?: "",
+		report->function ? " in " : "", report->function ?: "");
 }
 
 /*
@@ -166,35 +345,33 @@ static inline void memsafe_announce(struct kunit *test, const struct memsafe_rep
 static inline const char *memsafe_report_watch(struct kunit *test,
 					       const struct memsafe_report *report)
 {
-	if (report) {
-		memsafe_announce(test, report);
-		memsafe_describe_report(memsafe_watch.expected_text,
-					sizeof(memsafe_watch.expected_text), report->kind,
-					report->access, report->size, report->function);
-	} else {
-		strscpy(memsafe_watch.expected_text, "no report",
-			sizeof(memsafe_watch.expected_text));
-	}
+	char *text = memsafe_watch.expected_text;
 
-	memsafe_watch.function = report ? report->function : NULL;
+	memsafe_watch.expected = report;
+	memsafe_watch.dying = NULL;
 	memsafe_watch.reports = 0;
-	memsafe_watch.access[0] = '\0';
-	memsafe_watch.stack_ended = false;
-	memsafe_watch.function_on_stack = false;
+
+	text[0] = '\0';
+	for (; report; report = report->then) {
+		memsafe_announce(test, report);
+		memsafe_describe(text, sizeof(memsafe_watch.expected_text), report);
+	}
+	if (!text[0])
+		strscpy(text, "no report", sizeof(memsafe_watch.expected_text));
 
 	/* KASAN fails the case of any task that it reports. */
 	memsafe_watch.test = current->kunit_test;
-	if (report)
+	if (memsafe_watch.expected)
 		current->kunit_test = NULL;
 	WRITE_ONCE(memsafe_watch.watching, true);
 	barrier();
-	return memsafe_watch.expected_text;
+	return text;
 }
 
 /* Stop watching; returns what was seen. */
 static inline const char *memsafe_report_seen(void)
 {
-	const char *function = memsafe_watch.reporter;
+	int i, described = min(memsafe_watch.reports, MEMSAFE_SEEN_MAX);
 	char *text = memsafe_watch.seen_text;
 	size_t len = sizeof(memsafe_watch.seen_text);
 
@@ -202,17 +379,14 @@ static inline const char *memsafe_report_seen(void)
 	WRITE_ONCE(memsafe_watch.watching, false);
 	current->kunit_test = memsafe_watch.test;
 
-	/* Where no access is named, the first line names the allocator's function. */
-	if (!memsafe_watch.access[0] && memsafe_watch.function_on_stack)
-		function = memsafe_watch.function;
-	if (!memsafe_watch.reports)
+	text[0] = '\0';
+	for (i = 0; i < described; i++)
+		memsafe_describe_seen(text, len, &memsafe_watch.seen[i], memsafe_expected(i));
+	if (!described)
 		strscpy(text, "no report", len);
-	else
-		memsafe_describe_report(text, len, memsafe_watch.kind, memsafe_watch.access,
-					memsafe_watch.size, function);
-	if (memsafe_watch.reports > 1)
-		snprintf(text + strlen(text), len - strlen(text), " and %d more",
-			 memsafe_watch.reports - 1);
+	if (memsafe_watch.reports > described)
+		snprintf(text + strlen(text), len - strlen(text), ", and %d more",
+			 memsafe_watch.reports - described);
 	return text;
 }
 
