@@ -216,9 +216,10 @@ def accelerator(
 ) -> str:
     """ "kvm" only when a guest has printed through it within 5 s, else "tcg";
     remembered for this host, its kernel and its QEMU."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "tcg"
     host = os.uname()
+    native = machine.qemu.binary == f"qemu-system-{host.machine}"
+    if not native or not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
     key = f"{host.nodename} {host.release} {version(machine.qemu, commands)}"
     known = cache.root / "accel.json"
     try:

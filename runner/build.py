@@ -134,7 +134,8 @@ def kernel(target: Target, source: Source, extra: str, builder: Builder) -> Iter
     if target.arch == "um" or not target.make_targets:
         raise NoVerdict(f"{target.name} has no kernel to build")
     source = _clean(source, builder)
-    fragments = targets.fragment_text(target) + "\n" + extra
+    fragments = targets.fragment_text(target) + targets.older_text(source.version)
+    fragments += "\n" + extra
     compiler = compiler_version(target, builder.commands)
     recipe = digest(fragments, compiler, *kbuild_variables(target), *target.make_targets)
     identity = source.content if source.pinned else str(source.path)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import boot
+import target as targets
 from boot import Guest, GuestGone, Machine
 from errors import NoVerdict
 from frames import Frame
@@ -32,7 +33,8 @@ MARKS_LIMIT = 10000
 
 @dataclass(frozen=True)
 class Collector:
-    """`folder` is the results folder of a target, `scratch` a temporary one.
+    """`folder` is the results folder of a target, `scratch` a temporary one;
+    `machine` is the main guest's.
     `environment` is given to every program as VAR=value words."""
 
     target: Target
@@ -46,29 +48,33 @@ class Collector:
 
     def collect(self, run: Run) -> Run:
         """Run the whole manifest; NoVerdict when the first guest never answers."""
-        left = list(run.manifest)
-        while left:
-            index = len(run.guests)
-            run, done = self._guest(run, index, left)
-            run.save(self.folder)
-            if not done:
-                break
-            left = left[done:]
+        for batch, (kind, jobs) in enumerate(batches(self.target, run.manifest)):
+            left = list(jobs)
+            while left:
+                before = len(run.results)
+                run = self._guest(run, kind, batch, left)
+                run.save(self.folder)
+                done = len(run.results) - before
+                if not done:
+                    break
+                left = left[done:]
         return run
 
-    def _guest(self, run: Run, index: int, left: Sequence[Job]) -> tuple[Run, int]:
-        """One boot; returns the run with its results and how many jobs ended."""
-        console, begin = self.folder / "console.log", time.monotonic()
+    def _guest(self, run: Run, kind: str, batch: int, left: Sequence[Job]) -> Run:
+        """One boot; returns the run with its results."""
+        console, begin, index = self.folder / "console.log", time.monotonic(), len(run.guests)
         console.touch()
         start = console.stat().st_size
         self.progress.step(f"boot {self.target.name}" + (f", guest {index + 1}" if index else ""))
         disk = boot.overlay_disk(
             self.machine.disk, self.scratch / f"guest-{index}.qcow2", self.commands
         ) if self.machine.disk else None  # fmt: skip
-        machine = replace(self.machine, disk=disk)
+        chosen = self.target.guest(kind)
+        machine = replace(self.machine, qemu=chosen.qemu, disk=disk)
         log = self.folder / "qemu.log"
         with boot.boot(machine, console, log, self.commands, self.progress) as guest:
-            talk = _Talk(self, guest, index, run)
+            result = GuestResult(index, {}, kind=kind, batch=batch)
+            talk = _Talk(self, chosen, guest, result, run)
             talk.whole(left, begin)
         span = (start, console.stat().st_size - start)
         run = replace(talk.run, guests=(*talk.run.guests, replace(talk.result, console=span)))
@@ -76,7 +82,21 @@ class Collector:
             raise NoVerdict(_no_hello(talk.result, console))
         if not talk.result.hello:
             run = replace(run, problems=(*run.problems, f"guest {index + 1} did not boot"))
-        return run, len(run.results) - len(run.manifest) + len(left)
+        return run
+
+
+def batches(target: Target, jobs: Sequence[Job]) -> list[tuple[str, tuple[Job, ...]]]:
+    """Jobs that share a boot, by kind of guest; the main guest's come first."""
+    found: dict[str, list[Job]] = {"": []}
+    for job in jobs:
+        found.setdefault(job.guest if job.guest in target.guests else "", []).append(job)
+    shared: list[tuple[str, tuple[Job, ...]]] = []
+    for kind, wanted in found.items():
+        if target.guest(kind).alone:
+            shared += [(kind, (job,)) for job in wanted]
+        elif wanted:
+            shared.append((kind, tuple(wanted)))
+    return shared
 
 
 def _no_hello(result: GuestResult, console: Path) -> str:
@@ -87,12 +107,21 @@ def _no_hello(result: GuestResult, console: Path) -> str:
 class _Talk:
     """The conversation with one guest."""
 
-    def __init__(self, collector: Collector, guest: Guest, index: int, run: Run) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        kind: targets.Guest,
+        guest: Guest,
+        result: GuestResult,
+        run: Run,
+    ) -> None:
         self.c = collector
+        self.kind = kind
         self.guest = guest
-        self.index = index
+        self.index = result.index
         self.run = run
-        self.result = GuestResult(index, {})
+        self.result = result
+        self.leaks = collector.leaks and kind.leaks
         self.scale = UNKNOWN_SPEED
         self.results = collector.folder / "results.ktap"
 
@@ -105,7 +134,7 @@ class _Talk:
             self._add_seconds("boot", begin)
             begin = time.monotonic()
             self._modules()
-            if self.c.leaks:
+            if self.leaks:
                 self._ask("leaks clear", "leaks", LEAKS_S)
             self._add_seconds("overhead", begin)
             begin = time.monotonic()
@@ -143,7 +172,7 @@ class _Talk:
         return True
 
     def _modules(self) -> None:
-        for module in self.c.target.modules:
+        for module in self.kind.modules:
             answer = self._ask(f"load /memsafe/modules/{module}", "load", GRACE_S)
             error = answer.words()[0] if answer and answer.words() else "no answer"
             if error != "0":
@@ -208,7 +237,7 @@ class _Talk:
     def _finish(self) -> None:
         """Leaks, then power off.  The end mark is init's last word."""
         offset = self.results.stat().st_size if self.results.exists() else 0
-        if self.c.leaks:
+        if self.leaks:
             self.c.progress.step("look for leaks")
             self.guest.send("leaks report")
 

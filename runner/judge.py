@@ -21,6 +21,7 @@ import windows
 from expect import Expectations
 from ktap_line import Status
 from record import Job, JobResult, Run
+from target import numbers
 from windows import Window
 
 # Documentation/admin-guide/tainted-kernels.rst: out-of-tree, unsigned and test
@@ -29,6 +30,9 @@ TAINT_OURS = 1 << 12 | 1 << 13 | 1 << 18
 # A KASAN report taints as a bad page, a warning as a warning: where the report
 # was expected, its taint is.
 TAINT_OF_REPORTS = 1 << 5 | 1 << 9
+# So does a trap that ends its task: it taints the kernel as one that has died.
+TAINT_DIE = 1 << 7
+DEADLY = ("kernel BUG", "BUG: unable to handle", "general protection fault", "Internal error", "Oops")
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def _job_cases(
         return [Case(job.name, "error", f"reported {len(mine)} times")]
     result = mine[0]
     text = results[result.offset : result.offset + result.length].decode(errors="replace")
-    if job.kind == "kunit" and not text and window:
+    if job.kind == "kunit" and window and (not text or _keeps_a_part_only(run)):
         text = window.text
     parsed = ktap.parse(text)
     cases = [_case(job, case) for case in parsed.cases]
@@ -154,6 +158,12 @@ def _job_cases(
     if window is None:
         cases.append(Case(job.name, "miss", "the console does not show it: reports may be lost"))
     return cases + _vanished(job, cases)
+
+
+def _keeps_a_part_only(run: Run) -> bool:
+    """Before v6.7 KUnit's debugfs kept 512 bytes of a suite's results."""
+    version = numbers(run.facts.get("kernel", ""))
+    return bool(version) and version < (6, 7)
 
 
 def _case(job: Job, case: ktap.Case) -> Case:
@@ -219,6 +229,8 @@ def _taint(result: JobResult, run: Run, reports: Sequence[Report]) -> list[str]:
     new = result.taint & ~before & ~TAINT_OURS
     if reports and all(report.state in ("EXPECTED", "KNOWN") for report in reports):
         new &= ~TAINT_OF_REPORTS
+        if any(report.signature.startswith(DEADLY) for report in reports):
+            new &= ~TAINT_DIE
     return [f"taints the kernel: new flags {new:#x}"] if new else []
 
 
@@ -334,8 +346,12 @@ def _missing(run: Run, cases: Sequence[Case]) -> list[str]:
     found += [f"undeclared skip: {case.name}: {case.reason}" for case in skips]
     if not any(case.status == "pass" for case in cases):
         found.append("no test passed")
-    if run.guests and not run.guests[-1].ended:
-        found.append(f"the last guest did not reach its end mark: {run.guests[-1].detail}")
+    last = {guest.batch: guest for guest in run.guests}
+    found += [
+        f"guest {guest.index + 1} did not reach its end mark: {guest.detail}"
+        for guest in last.values()
+        if not guest.ended
+    ]
     states = {"off": "switched itself off", "no answer": "did not end its scan in time"}
     found += [
         f"guest {guest.index + 1}: kmemleak {states[guest.kmemleak]}, leaks were not seen"

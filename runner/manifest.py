@@ -11,6 +11,7 @@ from errors import UsageError
 from record import Job
 
 KUNIT_CASE = re.compile(r"^\s*KUNIT_CASE(?:_PARAM|_SLOW|_ATTR|_PARAM_ATTR)?\(\s*(\w+)", re.M)
+GUEST = re.compile(r'^MEMSAFE_GUEST\("(\w+)"\);', re.M)
 HARNESS_CASE = re.compile(r"^TEST(?:_F(?:_TIMEOUT|_SIGNAL)?)?\(\s*(\w+)(?:\s*,\s*(\w+))?", re.M)
 
 
@@ -23,19 +24,25 @@ def jobs(project: Path, tests: Path | None = None) -> list[Job]:
 
 
 def kunit(path: Path) -> Job:
-    name = path.name.removesuffix("_kunit.c")
-    cases = KUNIT_CASE.findall(path.read_text())
-    return Job(name, "kunit", tuple(f"{name}.{case}" for case in cases))
+    name, text = path.name.removesuffix("_kunit.c"), path.read_text()
+    cases = tuple(f"{name}.{case}" for case in KUNIT_CASE.findall(text))
+    return Job(name, "kunit", cases, _guest(text))
 
 
 def program(path: Path) -> Job:
     """Cases as the judge names them: subject.case or subject.fixture.case."""
-    name = path.name.removesuffix("_test.c")
+    name, text = path.name.removesuffix("_test.c"), path.read_text()
     cases = []
-    for first, second in HARNESS_CASE.findall(path.read_text()):
+    for first, second in HARNESS_CASE.findall(text):
         fixture, case = (first, second) if second else ("global", first)
         cases.append(f"{name}.{case}" if fixture in (name, "global") else f"{name}.{fixture}.{case}")
-    return Job(name, "program", tuple(cases))
+    return Job(name, "program", tuple(cases), _guest(text))
+
+
+def _guest(text: str) -> str:
+    """The kind of guest that a source asks for: MEMSAFE_GUEST("pc");"""
+    asked = GUEST.search(text)
+    return asked.group(1) if asked else ""
 
 
 def select(all_jobs: list[Job], pattern: str | None) -> list[Job]:

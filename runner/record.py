@@ -21,11 +21,12 @@ Kind = Literal["kunit", "program"]
 @dataclass(frozen=True)
 class Job:
     """One module or program of the manifest; `cases` are the names its source
-    declares, to notice one that vanishes."""
+    declares, to notice one that vanishes.  `guest` is the kind that it asks for."""
 
     name: str
     kind: Kind
     cases: tuple[str, ...] = ()
+    guest: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class JobResult:
 @dataclass(frozen=True)
 class GuestResult:
     """One boot.  `console` and `leaks` are offset and length in console.log and
-    results.ktap; `ended` says that the end mark was reached."""
+    results.ktap; `ended` says that the end mark was reached.  Guests of one `batch`
+    follow each other: each goes on where the one before it has died."""
 
     index: int
     hello: dict[str, str]
@@ -63,6 +65,8 @@ class GuestResult:
     begin_taint: int = 0
     console: tuple[int, int] = (0, 0)
     leaks: tuple[int, int] = (0, 0)
+    kind: str = ""
+    batch: int = 0
 
 
 @dataclass(frozen=True)

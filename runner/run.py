@@ -184,8 +184,13 @@ def _sources(
     under test."""
     pinned = source.distribution(target.kernel, tools.cache, tools.commands, tools.progress)
     held.enter_context(tools.cache.hold("sources", pinned.path.name, exclusive=False))
-    tree = source.tree(options.kernel, tools.commands) if options.kernel else pinned
-    return pinned, tree
+    if options.kernel:
+        return pinned, source.tree(options.kernel, tools.commands)
+    if not target.tree:
+        return pinned, pinned
+    other = source.distribution(target.tree, tools.cache, tools.commands, tools.progress)
+    held.enter_context(tools.cache.hold("sources", other.path.name, exclusive=False))
+    return pinned, other
 
 
 def _from_elsewhere(options: Options, pinned: Source) -> Kernel:
@@ -230,9 +235,9 @@ def _with_kunit_py(
 
 
 def _bare_machine(ready: Built) -> Machine:
-    qemu, staged = ready.target.qemu, ready.stage
-    if qemu is None:
+    if not ready.target.guests:
         raise NoVerdict(f"{ready.target.name} has no machine to boot")
+    qemu, staged = ready.target.guest("").qemu, ready.stage
     image = ready.kernel.image
     return Machine(qemu, image, staged.initrd, staged.payload, staged.scratch, "tcg")
 
@@ -295,7 +300,9 @@ def _decode(done: Run, folder: Path, ready: Built, commands: Commands) -> None:
     kernel, staged = ready.kernel, ready.stage
     roots = (kernel.source.path, staged.sources, kernel.folder)
     vmlinux = kernel.folder / "vmlinux"
-    decoded = symbols.decode(frames, vmlinux, staged.modules, roots, commands)
+    decoded = symbols.decode(
+        frames, vmlinux, staged.modules, roots, ready.target.cross_compile, commands
+    )
     (folder / "decoded.json").write_text(json.dumps(decoded, indent=1) + "\n")
 
 

@@ -15,6 +15,7 @@ from cache import Cache
 from errors import NoVerdict
 from proc import Commands
 from progress import Progress
+from target import numbers
 
 TARBALLS = Path("/usr/src")
 OLDEST = (6, 1)
@@ -64,8 +65,7 @@ def tree(path: Path, commands: Commands) -> Source:
     """Any kernel tree.  NoVerdict when it is none or older than 6.1."""
     path = path.resolve()
     version = version_of(path)
-    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-    if numbers < OLDEST:
+    if numbers(version) < OLDEST:
         raise NoVerdict(f"{path} is Linux {version}; 6.1 is the oldest that works")
     return Source(path, version, _content(path, commands), pinned=False)
 

@@ -74,7 +74,7 @@ def prepare(
                     built = _modules(target, kernel, module_dirs, work, builder)
                 _programs(target, pinned, headers, programs, work, builder)
                 _init(target, work, builder)
-                _pack(built, work, images, builder)
+                _pack(target, built, work, images, builder)
     with builder.cache.hold("images", key, exclusive=False):
         found = {path.stem: path for path in (images / "debug").glob("*.ko")}
         yield Stage(
@@ -181,10 +181,13 @@ def _init(target: Target, work: Path, builder: Builder) -> None:
             raise NoVerdict("\n".join(["the guest's init does not build:", *done.tail]))
 
 
-def _pack(built: Iterable[Path], work: Path, images: Path, builder: Builder) -> None:
+def _pack(
+    target: Target, built: Iterable[Path], work: Path, images: Path, builder: Builder
+) -> None:
     """A read-only ext4 disk with modules/ and bin/, and an empty scratch disk."""
     if builder.commands.dry:
         return builder.commands.show(f"pack {images}/payload.img")
+    strip = f"{target.cross_compile}strip"
     half = images.with_name(images.name + ".half")
     shutil.rmtree(half, ignore_errors=True)
     tree = half / "tree"
@@ -193,11 +196,11 @@ def _pack(built: Iterable[Path], work: Path, images: Path, builder: Builder) -> 
     (half / "debug").mkdir()
     for module in (path for folder in built for path in folder.glob("*.ko")):
         shutil.copyfile(module, half / "debug" / module.name)
-        _tool(["strip", "--strip-debug", "-o", str(tree / "modules" / module.name), str(module)],
+        _tool([strip, "--strip-debug", "-o", str(tree / "modules" / module.name), str(module)],
               builder)  # fmt: skip
     for program in (work / PROGRAMS).iterdir():
         if program.is_file() and os.access(program, os.X_OK):
-            _tool(["strip", "-o", str(tree / "bin" / program.name), str(program)], builder)
+            _tool([strip, "-o", str(tree / "bin" / program.name), str(program)], builder)
     shutil.copyfile(work / "initrd.cpio", half / "initrd.cpio")
     _disks(tree, half, builder)
     shutil.rmtree(tree)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Stack frames to file and line, with the binutils of the host."""
+"""Stack frames to file and line, with the binutils of its target."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ def decode(
     vmlinux: Path,
     modules: Mapping[str, Path],
     roots: Iterable[Path],
+    prefix: str,
     commands: Commands,
 ) -> dict[str, str]:
     """Frame as printed to "file:line", relative to that of `roots` which holds
-    the file; frames that can't be decoded are left out."""
+    the file; frames that can't be decoded are left out.  `prefix` is that of the
+    target's binutils."""
     wanted: dict[Path, dict[str, Frame]] = {}
     for frame in frames:
         binary = modules.get(frame.module) if frame.module else vmlinux
@@ -29,7 +31,7 @@ def decode(
             wanted.setdefault(binary, {})[printed(frame)] = frame
     found: dict[str, str] = {}
     for binary, texts in wanted.items():
-        found |= _decode_in(binary, texts, commands)
+        found |= _decode_in(binary, texts, prefix, commands)
     tops = [os.path.normpath(root) + os.sep for root in roots]
     return {text: _relative(place, tops) for text, place in found.items()}
 
@@ -39,9 +41,11 @@ def _relative(place: str, tops: Iterable[str]) -> str:
     return next((path.removeprefix(top) for top in tops if path.startswith(top)), path)
 
 
-def _decode_in(binary: Path, texts: Mapping[str, Frame], commands: Commands) -> dict[str, str]:
+def _decode_in(
+    binary: Path, texts: Mapping[str, Frame], prefix: str, commands: Commands
+) -> dict[str, str]:
     try:
-        symbols = _text_symbols(binary, commands)
+        symbols = _text_symbols(commands.output([f"{prefix}nm", str(binary)]))
         places = {
             text: symbols[frame.function] + frame.offset - (frame.kind == "call")
             for text, frame in texts.items()
@@ -51,7 +55,7 @@ def _decode_in(binary: Path, texts: Mapping[str, Frame], commands: Commands) -> 
             return {}
         section = ["-j", ".text"] if binary.suffix == ".ko" else []
         addresses = [f"{address:#x}" for address in places.values()]
-        lines = commands.output(["addr2line", "-e", str(binary), *section, *addresses])
+        lines = commands.output([f"{prefix}addr2line", "-e", str(binary), *section, *addresses])
     except NoVerdict:
         return {}
     return {
@@ -61,9 +65,9 @@ def _decode_in(binary: Path, texts: Mapping[str, Frame], commands: Commands) -> 
     }
 
 
-def _text_symbols(binary: Path, commands: Commands) -> dict[str, int]:
+def _text_symbols(listing: str) -> dict[str, int]:
     found: dict[str, int] = {}
-    for line in commands.output(["nm", str(binary)]).splitlines():
+    for line in listing.splitlines():
         words = line.split()
         if len(words) == 3 and words[1] in "tTwW":
             found.setdefault(words[2], int(words[0], 16))

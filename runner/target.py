@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,17 @@ class Qemu:
 
 
 @dataclass(frozen=True)
+class Guest:
+    """A kind of guest: its machine and the modules that stay loaded, as file name
+    and parameters.  `alone`: one job a boot.  Without `leaks` no kmemleak scans."""
+
+    qemu: Qemu
+    modules: tuple[str, ...] = ()
+    alone: bool = False
+    leaks: bool = True
+
+
+@dataclass(frozen=True)
 class Timeouts:
     """Seconds on a guest that does init's piece of work in `calibration_ns`."""
 
@@ -41,7 +53,9 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Target:
-    """`kernel` names a distribution's source package; `fragments` are in order."""
+    """`kernel` names a distribution's source package, `tree` another one where the
+    kernel under test is not of that version; `fragments` are in order.
+    `guests` are by kind, "" is the main one; none when there is no QEMU."""
 
     name: str
     arch: str
@@ -53,9 +67,13 @@ class Target:
     cross_compile: str = ""
     make_targets: tuple[str, ...] = ()
     image: str = ""
-    modules: tuple[str, ...] = ()
     kunit_py: bool = False
-    qemu: Qemu | None = None
+    tree: str = ""
+    guests: Mapping[str, Guest] = field(default_factory=dict)
+
+    def guest(self, kind: str) -> Guest:
+        """The guest for jobs of a kind: the main one where the target has no other."""
+        return self.guests.get(kind) or self.guests[""]
 
 
 def names() -> list[str]:
@@ -64,13 +82,17 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Target:
-    """Read a target.  UsageError names the nearest one when there is none."""
-    path = CONFIGS / "targets" / f"{name}.toml"
-    if name not in names():
+    """Read a target, NAME or NAME@VERSION for another kernel of the distribution.
+    UsageError names the nearest one when there is none."""
+    base, at, version = name.partition("@")
+    path = CONFIGS / "targets" / f"{base}.toml"
+    if base not in names() or (at and not re.fullmatch(r"\d+\.\d+", version)):
         near = difflib.get_close_matches(name, names(), n=3, cutoff=0.3) or names()
         raise UsageError(f"no target {name!r}; nearest: {', '.join(near)}")
     try:
         data = tomllib.loads(path.read_text())
+        if at:
+            data["tree"] = f"linux-source-{version}"
         return _target(name, data)
     except KeyError as error:
         raise UsageError(f"{path.name}: no {error}") from None
@@ -79,16 +101,26 @@ def load(name: str) -> Target:
 
 
 def _target(name: str, data: Mapping[str, Any]) -> Target:
-    fields: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
-    }
-    machine: dict[str, Any] | None = fields.pop("qemu", None)
-    qemu = None
-    if machine:
-        machine["args"] = tuple(machine.get("args", ()))
-        qemu = Qemu(**machine)
+    fields = _tuples(data)
+    machine, modules = fields.pop("qemu", None), fields.pop("modules", ())
+    changes = {"": {}} | fields.pop("guests", {})
+    guests = {
+        kind: _guest(machine, {"modules": modules} | change) for kind, change in changes.items()
+    } if machine else {}  # fmt: skip
     timeouts = Timeouts(**fields.pop("timeouts"))
-    return Target(name=name, qemu=qemu, timeouts=timeouts, **fields)
+    return Target(name=name, guests=guests, timeouts=timeouts, **fields)
+
+
+def _guest(machine: Mapping[str, Any], changes: Mapping[str, Any]) -> Guest:
+    """The main machine with what is different; `cmdline_add` goes at the end."""
+    fields = _tuples(machine) | _tuples(changes)
+    own = {key: fields.pop(key) for key in ("modules", "alone", "leaks") if key in fields}
+    fields["cmdline"] = f"{fields['cmdline']} {fields.pop('cmdline_add', '')}".strip()
+    return Guest(Qemu(**fields), **own)
+
+
+def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
 
 
 def fragment_text(target: Target) -> str:
@@ -96,6 +128,19 @@ def fragment_text(target: Target) -> str:
     return "\n".join(
         (CONFIGS / f"{fragment}.config").read_text() for fragment in target.fragments
     )
+
+
+def older_text(version: str) -> str:
+    """configs/before/<version>.config of every version that came after this one:
+    what its options were called, or that it has none."""
+    found = (CONFIGS / "before").glob("*.config")
+    later = {numbers(path.stem): path for path in found if numbers(path.stem) > numbers(version)}
+    return "\n".join(later[key].read_text() for key in sorted(later, reverse=True))
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """(6, 12) of "6.12.117"."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def requested(text: str) -> dict[str, str]:

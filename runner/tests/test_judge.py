@@ -13,16 +13,16 @@ What it is made from:
 
     job: kunit|program name [case...]           of the manifest
     result: name outcome [number] [field=value...]
-    guest: [field=value...]                     default: one that ended well
+    guest: [field=value...]                     default: one that ended well, in batch 0
     expect: a line of the expectations file, read on TODAY
-    facts: filtered | problem=sentence
+    facts: filtered | problem=sentence | kernel=version
     == console                                  one for each guest
     == out name                                 what a job printed
     == leaks                                    what kmemleak found in the last guest
 
 Without a console section the console holds the marks of all results.  A console
-line without a time stamp gets one, and init as its caller; @kasan and @warning
-stand for whole reports.
+line without a time stamp gets one, and init as its caller; @kasan, @warning
+and @bug stand for whole reports.
 """
 
 import dataclasses
@@ -63,7 +63,19 @@ Call Trace:
  </TASK>
 ---[ end trace 0000000000000000 ]---
 """
-MACROS = {"@kasan": KASAN, "@warning": WARNING}
+BUG = """\
+------------[ cut here ]------------
+kernel BUG at mm/place.c:12!
+Oops: invalid opcode: 0000 [#1] PREEMPT SMP KASAN
+CPU: 0 UID: 0 PID: 101 Comm: worker Tainted: G N 6.12.0 #1
+RIP: 0010:{0}+0x20/0x30
+Call Trace:
+ <TASK>
+ kthread+0x200/0x290
+ </TASK>
+---[ end trace 0000000000000000 ]---
+"""
+MACROS = {"@kasan": KASAN, "@warning": WARNING, "@bug": BUG}
 
 
 @dataclasses.dataclass
@@ -159,7 +171,7 @@ def arranged(text):
         tuple(a_job(line) for line in text.values("job")),
         tuple(done),
         tuple(guests),
-        facts={"hz": str(HZ)},
+        facts={"hz": str(HZ)} | dict(fact.split("=") for fact in facts if fact.startswith("kernel=")),
         problems=tuple(fact.partition("=")[2] for fact in facts if fact.startswith("problem=")),
         filtered="filtered" in facts,
     )

@@ -25,7 +25,85 @@ def test_a_target_loads_under_its_own_name(name):
 def test_a_target_has_a_machine_or_is_run_by_kunit_py(name):
     found = target.load(name)
 
-    assert (found.qemu is None) == found.kunit_py
+    assert ("" in found.guests) != found.kunit_py
+
+
+MACHINE = """
+arch = "x"
+kernel = "k"
+modules = ["main.ko"]
+[timeouts]
+job = 1
+[qemu]
+binary = "q"
+machine = "small"
+bus = "device"
+cpu = "max"
+cpus = 2
+memory_mb = 64
+cmdline = "quiet"
+"""
+
+
+@pytest.fixture
+def other(tmp_path, monkeypatch):
+    """A target of one machine and whatever kinds of guests a test gives it."""
+
+    def load(guests):
+        (tmp_path / "targets").mkdir()
+        (tmp_path / "targets/other.toml").write_text(MACHINE + guests)
+        monkeypatch.setattr(target, "CONFIGS", tmp_path)
+        return target.load("other")
+
+    return load
+
+
+def test_a_kind_of_guest_is_the_main_one_but_for_what_it_says(other):
+    found = other('[guests.big]\nmachine = "big"\nargs = ["-device", "edu"]\ncmdline_add = "loud"\n')
+
+    main, big = found.guests[""].qemu, found.guests["big"].qemu
+    assert (main.machine, main.args, main.cmdline) == ("small", (), "quiet")
+    assert (big.machine, big.args, big.cmdline) == ("big", ("-device", "edu"), "quiet loud")
+    assert (big.binary, big.memory_mb) == ("q", 64)
+
+
+def test_a_kind_of_guest_has_the_modules_of_the_main_one_or_its_own(other):
+    found = other('[guests.same]\n[guests.own]\nmodules = ["other.ko enable=1"]\nalone = true\nleaks = false\n')
+
+    assert found.guests["same"].modules == ("main.ko",)
+    assert (found.guests["same"].alone, found.guests["same"].leaks) == (False, True)
+    assert found.guests["own"].modules == ("other.ko enable=1",)
+    assert (found.guests["own"].alone, found.guests["own"].leaks) == (True, False)
+
+
+def test_a_job_for_a_guest_that_there_is_not_goes_to_the_main_one(other):
+    found = other("")
+
+    assert found.guest("big") == found.guest("")
+
+
+def test_another_kernel_of_the_distribution_is_asked_for_by_its_version():
+    found = target.load("x86_64-kasan@6.1")
+
+    assert (found.name, found.tree) == ("x86_64-kasan@6.1", "linux-source-6.1")
+    assert found.kernel == target.load("x86_64-kasan").kernel
+
+
+@pytest.mark.parametrize("name", ["x86_64-kasan@", "x86_64-kasan@six", "x86_64-kasan@6.1.2", "@6.1"])
+def test_what_is_no_version_is_no_target(name):
+    with pytest.raises(UsageError, match="no target"):
+        target.load(name)
+
+
+def test_an_older_kernel_gets_what_came_after_it(tmp_path, monkeypatch):
+    (tmp_path / "before").mkdir()
+    for version in ("6.4", "6.10", "5.9"):
+        (tmp_path / f"before/{version}.config").write_text(f"CONFIG_OF={version}\n")
+    monkeypatch.setattr(target, "CONFIGS", tmp_path)
+
+    assert target.older_text("6.1.192") == "CONFIG_OF=6.10\n\nCONFIG_OF=6.4\n"
+    assert target.older_text("6.9") == "CONFIG_OF=6.10\n"
+    assert target.older_text("6.12.117") == ""
 
 
 @pytest.mark.parametrize("name", ALL)
