@@ -12,9 +12,9 @@
 #include <linux/mman.h>
 #include <linux/mount.h>
 #include <linux/uaccess.h>
-#include <linux/version.h>
 
 #include "../module/memsafe_dev_uapi.h"
+#include "memsafe_user.h"
 
 struct dev_file {
 	struct file *file;
@@ -48,30 +48,6 @@ static inline void unmount_devices(struct kunit_suite *suite)
 	if (devices)
 		kern_unmount(devices);
 	devices = NULL;
-}
-
-/*
- * After a fault that the handler has settled itself (VM_FAULT_NOPAGE), UML looks
- * whether the PTE is present, not whether it is writable: maybe_map() in
- * arch/um/kernel/skas/uaccess.c.  A copy_to_user() then writes through a
- * read-only PTE.  These cases found it.
- */
-#define skip_without_write_protection(test) do {				\
-	if (IS_ENABLED(CONFIG_UML))						\
-		kunit_skip(test, "needs kernel writes that stop at a read-only PTE (not UML)"); \
-} while (0)
-
-/* An address, or -errno as one; freed with the mm of the test. */
-static inline unsigned long user_map(struct kunit *test, struct file *file,
-				     unsigned long len, unsigned long prot,
-				     unsigned long flags, unsigned long offset)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
-	return kunit_vm_mmap(test, file, 0, len, prot, flags, offset);
-#else
-	kunit_skip(test, "needs kunit_vm_mmap(), v6.11");
-	return -ENOSYS;
-#endif
 }
 
 /* For the init of a suite; its exit calls close_device(). */
@@ -192,20 +168,6 @@ static inline u8 buffer_peek(struct kunit *test, loff_t pos)
 
 	KUNIT_ASSERT_EQ(test, 1, kernel_read(dev->file, &value, 1, &pos));
 	return value;
-}
-
-/* One byte of user memory: its value, or -EFAULT. */
-static inline int user_peek(unsigned long addr)
-{
-	u8 value;
-
-	return get_user(value, (u8 __user *)addr) ?: value;
-}
-
-/* 0 or -EFAULT. */
-static inline int user_poke(unsigned long addr, u8 value)
-{
-	return put_user(value, (u8 __user *)addr);
 }
 
 #endif
