@@ -60,7 +60,7 @@ def mirror(tree: Path, output: Path, keep: set[Path]) -> None:
     """Make `output` hold exactly the sources of `tree`, as hard links; an old
     mirror is brought up to date.  Paths in `keep` are not ours to touch."""
     kept = keep | {parent for path in keep for parent in path.parents}
-    for folder, folders, files in _sources(tree, output):
+    for folder, folders, files in sources_of(tree, output):
         here = output / folder
         here.mkdir(parents=True, exist_ok=True)
         wanted = {*folders, *files}
@@ -90,7 +90,7 @@ def _link(source: Path, copy: Path) -> None:
         shutil.copy2(source, copy)
 
 
-def _sources(tree: Path, output: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+def sources_of(tree: Path, output: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     """(folder, folders in it, files in it) of everything that is source."""
     for top, folders, files in os.walk(tree):
         folder = Path(top).relative_to(tree)
@@ -102,7 +102,10 @@ def _sources(tree: Path, output: Path) -> Iterator[tuple[Path, list[str], list[s
             and not str(folder / name).endswith("/include/generated")
             and (Path(top) / name).resolve() != output.resolve()
         ]
-        yield folder, folders, [name for name in files if _is_source(name)]
+        # os.walk counts a symlink to a folder as a folder, and does not enter it.
+        links = [name for name in folders if (Path(top) / name).is_symlink()]
+        folders[:] = [name for name in folders if name not in links]
+        yield folder, folders, [name for name in [*files, *links] if _is_source(name)]
 
 
 def _is_source(name: str) -> bool:

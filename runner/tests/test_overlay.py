@@ -111,10 +111,12 @@ def test_there_is_no_link_to_the_tree(tree, project, output):
 
 def test_links_of_the_tree_stay_links(tree, project, output):
     (tree / "mm/link.c").symlink_to("slub.c")
+    (tree / "scripts").symlink_to("lib")
 
     overlay.make(tree, output, project)
 
     assert os.readlink(output / "mm/link.c") == "slub.c"
+    assert os.readlink(output / "scripts") == "lib"
 
 
 def test_what_an_in_place_build_left_stays_behind(tree, project, output):
