@@ -21,7 +21,7 @@ from pathlib import Path
 import overlay
 import target as targets
 from cache import Cache
-from errors import NoVerdict
+from errors import NotBuilt, NoVerdict
 from proc import Commands
 from progress import Progress
 from source import Source
@@ -63,7 +63,7 @@ class Builder:
             self.seconds[part] = self.seconds.get(part, 0.0) + time.monotonic() - begin
 
     def make(self, target: Target, arguments: list[str], what: str) -> None:
-        """kbuild for a target.  NoVerdict with the last lines when it fails."""
+        """kbuild for a target.  NotBuilt with the last lines when it fails."""
         argv = ["make", f"-j{self.jobs}", *arguments, *kbuild_variables(target)]
         count = 0
 
@@ -78,7 +78,7 @@ class Builder:
         )
         if done.status:
             lines = [line for line in done.tail if not line.startswith("  ")]
-            raise NoVerdict("\n".join([f"{what} does not build:", *lines, f"log: {self.log}"]))
+            raise NotBuilt("\n".join([f"{what} does not build:", *lines, f"log: {self.log}"]))
 
     def environment(self) -> Mapping[str, str]:
         """ccache keeps its objects with ours and forgets where they were built."""
@@ -87,6 +87,8 @@ class Builder:
             "CCACHE_BASEDIR": str(self.cache.root),
             "CCACHE_NOHASHDIR": "1",
             "CCACHE_MAXSIZE": "5G",
+            # Not the number of times that an image was linked in this folder.
+            "KBUILD_BUILD_VERSION": "1",
             "LC_ALL": "C",
         }
 

@@ -14,6 +14,10 @@ class NoVerdict(MemsafeError):
     status = 2
 
 
+class NotBuilt(NoVerdict):
+    """The compiler, or another part of kbuild, refuses what it is given."""
+
+
 class UsageError(MemsafeError):
     """The command line or a file of the project asks for something impossible."""
 
