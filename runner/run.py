@@ -42,7 +42,8 @@ from target import PROJECT, Target
 @dataclass(frozen=True)
 class Options:
     """What the command line asked for.  `image`, `modules` and `config` are of a
-    kernel built elsewhere; `tests` is a folder of suites and programs instead of ours."""
+    kernel built elsewhere; `tests` is a folder of suites and programs instead of
+    ours, `driver` one instead of module/."""
 
     target: str
     argv: tuple[str, ...]
@@ -56,6 +57,7 @@ class Options:
     leaks: bool = True
     tests: Path | None = None
     expectations: Path | None = None
+    driver: Path | None = None
     image: Path | None = None
     modules: Path | None = None
     config: Path | None = None
@@ -115,7 +117,7 @@ def plan(options: Options, tools: Tools) -> None:
         builder = make_builder(options, tools, scratch / "build.log")
         if target.kunit_py:
             with ExitStack() as held:
-                _, tree = _sources(options, target, tools, held)
+                _, tree = sources_of(options, target, tools, held)
             for argv in uml.plan(target, tree, builder):
                 tools.commands.show(printable(argv))
             return
@@ -165,19 +167,21 @@ def make_builder(options: Options, tools: Tools, log: Path) -> Builder:
 def built(options: Options, target: Target, builder: Builder, tools: Tools) -> Iterator[Built]:
     """Kernel and stage, built where they have changed."""
     with ExitStack() as held:
-        pinned, tree = _sources(options, target, tools, held)
+        pinned, tree = sources_of(options, target, tools, held)
         if options.image:
             kernel = _from_elsewhere(options, pinned)
         else:
             extra = "\n".join(options.kconfig_add)
             kernel = held.enter_context(build.kernel(target, tree, extra, builder))
         staged = held.enter_context(
-            stage.prepare(target, kernel, pinned, options.modules, options.tests, builder)
+            stage.prepare(
+                target, kernel, pinned, options.modules, options.tests, builder, options.driver
+            )
         )
         yield Built(target, kernel, staged)
 
 
-def _sources(
+def sources_of(
     options: Options, target: Target, tools: Tools, held: ExitStack
 ) -> tuple[Source, Source]:
     """The pinned tree, which no prune takes away while it is held, and the one
@@ -206,13 +210,17 @@ def _from_elsewhere(options: Options, pinned: Source) -> Kernel:
 def _in_guests(
     options: Options, target: Target, start: Run, folder: Path, builder: Builder, tools: Tools
 ) -> Run:
-    with ExitStack() as held:
-        scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="memsafe-")))
-        ready = held.enter_context(built(options, target, builder, tools))
+    with built(options, target, builder, tools) as ready:
+        return in_guests(options, ready, start, folder, tools)
+
+
+def in_guests(options: Options, ready: Built, start: Run, folder: Path, tools: Tools) -> Run:
+    """Boot what is built and run the manifest; everything is in the results folder."""
+    with tempfile.TemporaryDirectory(prefix="memsafe-") as scratch:
         shutil.copyfile(ready.kernel.config, folder / "config")
         machine = machine_of(ready, tools, folder)
         collector = Collector(
-            target, machine, folder, scratch, tools.commands, tools.progress,
+            ready.target, machine, folder, Path(scratch), tools.commands, tools.progress,
             options.environment, options.leaks,
         )  # fmt: skip
         facts = _facts(options, ready.kernel, tools) | {"accel": machine.accel}
@@ -227,7 +235,7 @@ def _with_kunit_py(
 ) -> Run:
     compiler = build.compiler_version(target, tools.commands)
     with ExitStack() as held:
-        _, tree = _sources(options, target, tools, held)
+        _, tree = sources_of(options, target, tools, held)
         done, config = uml.collect(target, tree, start, folder, builder)
     shutil.copyfile(config, folder / "config")
     kernel = Kernel(config.parent, config.parent / "linux", config, tree, compiler, "")

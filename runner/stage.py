@@ -46,10 +46,12 @@ def prepare(
     modules: Path | None,
     tests: Path | None,
     builder: Builder,
+    driver: Path | None = None,
 ) -> Iterator[Stage]:
     """Build what has changed and pack it.  `modules` is a folder of modules built
-    elsewhere; `tests` one of suites and programs to take instead of ours."""
-    module_dirs = [PROJECT / "module", tests or PROJECT / "kunit"]
+    elsewhere; `tests` one of suites and programs to take instead of ours, `driver`
+    one, called module too, instead of module/."""
+    module_dirs = [driver or PROJECT / "module", tests or PROJECT / "kunit"]
     programs = tests or PROJECT / "selftests"
     headers = _headers(target, pinned, builder)
     inputs = digest(
