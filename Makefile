@@ -26,6 +26,9 @@ test: python	## the project's own tests
 	@$(MEMSAFE) setup test
 	@$(PYTHON) -m pytest -q -p no:cacheprovider runner/tests; $(status)
 
+mutants: python	## kernels and drivers with one bug each: the tests must notice
+	@$(MEMSAFE) mutate --target $(TARGET) $(tree) configs/mutants; $(status)
+
 bench: python	## measure boot, tests and overhead
 	@$(MEMSAFE) bench --target $(TARGET); $(status)
 
@@ -35,4 +38,4 @@ clean:	## remove results
 python:
 	@test -x $(PYTHON) || apt-get install -y -q python3
 
-.PHONY: help check kunit noop test bench clean python
+.PHONY: help check kunit noop mutants test bench clean python

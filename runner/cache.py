@@ -20,7 +20,7 @@ from pathlib import Path
 
 from errors import NoVerdict
 
-KINDS = ("sources", "headers", "kernels", "stages", "images", "overlays")
+KINDS = ("sources", "headers", "kernels", "stages", "images", "overlays", "baselines")
 DEFAULT_CAP_GIB = 30
 
 

@@ -15,6 +15,7 @@ import bench
 import cache
 import judge
 import manifest
+import mutate
 import overlay
 import record
 import report
@@ -35,6 +36,7 @@ def dispatch(options: argparse.Namespace, argv: list[str]) -> int:
         "run": _run,
         "exec": _run,
         "noop": _noop,
+        "mutate": _mutate,
         "bench": _bench,
         "build": _build,
         "list": _list,
@@ -97,6 +99,13 @@ def _noop(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int
     print("\n".join(lines))
     print(f"no-op harness: {'every test noticed' if good else 'not every test noticed'}")
     return 0 if good else 1
+
+
+def _mutate(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int:
+    lines, status = mutate.mutate(_options(options, argv), options.patches, options.resume, tools)
+    for line in lines:
+        print(report.clean(line))
+    return status
 
 
 def _bench(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int:

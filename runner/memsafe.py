@@ -31,8 +31,12 @@ exit status:
   64   usage
   130  interrupted
 """
-
-
+MUTATE_STATUS = """\
+exit status:
+  0    every mutant was killed, or its header says that it is equivalent
+  1    a mutant survived
+  2    no verdict: of a mutant nothing can be said, or the tests are red without any
+"""
 EXEC_HELP = {
     "image": "what QEMU boots: vmlinux or bzImage",
     "modules": "folder with memsafe_dev.ko and memsafe_*_kunit.ko for it",
@@ -96,6 +100,11 @@ def parser() -> argparse.ArgumentParser:
     _running(noop)
     noop.add_argument("--returns", default="success", metavar="success|ERRNO",
                       help="what the system call returns; default: %(default)s")  # fmt: skip
+    mutate = commands.add_parser(
+        "mutate", help="kernels with one bug each: the tests must notice",
+        epilog=MUTATE_STATUS, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    _mutating(mutate)
     bench = commands.add_parser("bench", help="measure boot, restore, tests and overhead")
     _building(bench)
     bench.add_argument("--rounds", type=_count, default=3, help="of each; default: %(default)s")
@@ -119,12 +128,20 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _target(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--target", default="x86_64-kasan", help="default: %(default)s")
+    _target_name(command)
     command.add_argument("--dry_run", action="store_true", help="print every command, run none")
+
+
+def _target_name(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--target", default="x86_64-kasan", help="default: %(default)s")
 
 
 def _building(command: argparse.ArgumentParser) -> None:
     _target(command)
+    _compiling(command)
+
+
+def _compiling(command: argparse.ArgumentParser) -> None:
     command.add_argument("--kernel", type=Path, help="a kernel tree instead of Debian's source")
     command.add_argument("--kconfig_add", action="append", default=[], type=_option,
                          metavar="CONFIG_X=y", help="one more option")  # fmt: skip
@@ -133,6 +150,11 @@ def _building(command: argparse.ArgumentParser) -> None:
 
 def _running(command: argparse.ArgumentParser) -> None:
     command.add_argument("filter", nargs="?", help="glob on a suite's or program's name")
+    _collecting(command)
+    _judging(command)
+
+
+def _collecting(command: argparse.ArgumentParser) -> None:
     command.add_argument("--results", type=Path, default=PROJECT / "results",
                          help="folder for results; default: results/")  # fmt: skip
     command.add_argument("--timeout", type=_count, default=0, metavar="S",
@@ -142,7 +164,19 @@ def _running(command: argparse.ArgumentParser) -> None:
     command.add_argument("--env", action="append", default=[], type=_variable,
                          metavar="VAR=VALUE", help="environment of the programs")  # fmt: skip
     command.add_argument("--no_leaks", action="store_true", help="no kmemleak scans")
-    _judging(command)
+
+
+def _mutating(command: argparse.ArgumentParser) -> None:
+    command.add_argument("patches", nargs="+", type=Path, metavar="PATCH_OR_DIR",
+                         help="a patch of the kernel or of module/, or a folder of *.patch")  # fmt: skip
+    command.add_argument("--only", dest="filter", metavar="GLOB",
+                         help="on a suite's or program's name: run no others")  # fmt: skip
+    command.add_argument("--resume", type=Path, metavar="DIR",
+                         help="results/<run> of a call that was interrupted: go on there")  # fmt: skip
+    _target_name(command)
+    _compiling(command)
+    _collecting(command)
+    command.add_argument("--expect", type=Path, help="a file of expectations of your own")
 
 
 def _judging(command: argparse.ArgumentParser) -> None:
