@@ -8,29 +8,9 @@
 #include <kunit/test.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/vmstat.h>
 
 #include "memsafe_block.h"
-
-/* Pages that the allocator has to give: on the buddy and the per-CPU lists. */
-static long count_free_pages(void)
-{
-	long nr = 0;
-	int cpu, nid, i;
-
-	for_each_online_node(nid) {
-		for (i = 0; i < MAX_NR_ZONES; i++) {
-			struct zone *zone = NODE_DATA(nid)->node_zones + i;
-
-			if (!populated_zone(zone))
-				continue;
-			nr += zone_page_state_snapshot(zone, NR_FREE_PAGES);
-			for_each_online_cpu(cpu)
-				nr += per_cpu_ptr(zone->per_cpu_pageset, cpu)->count;
-		}
-	}
-	return nr;
-}
+#include "memsafe_free_pages.h"
 
 static void each_pfn_has_its_own_page(struct kunit *test)
 {
