@@ -43,7 +43,8 @@ SOURCES = {"", ".c", ".h", ".S", ".toml", ".config", ".txt"}
 @dataclass(frozen=True)
 class Campaign:
     """Everything that all mutants of a call share.  `tree` is the kernel's source
-    as it is; `mirror` the copy that changes, when a mutant is of the kernel."""
+    as it is; `mirror` the copy that changes, when a mutant is of the kernel.
+    `tests` and `key` name what runs, and that and the kernel."""
 
     options: Options
     target: Target
@@ -51,8 +52,13 @@ class Campaign:
     tree: Path
     mirror: Path | None
     folder: Path
+    tests: str
     key: str
     tools: Tools
+
+
+class TestsChanged(NoVerdict):
+    """Somebody works on them: what runs now can't be compared."""
 
 
 @dataclass(frozen=True)
@@ -161,31 +167,34 @@ def _campaign(
         copy = None
         if not all(one.driver for one in chosen):
             copy = held.enter_context(mirror.hold(tree, tools.cache, tools.progress))
+        tests = _tests(options)
         key = digest(
             tree.content,
+            tests,
             repr(target),
             targets.fragment_text(target),
             build.compiler_version(target, tools.commands),
             json.dumps([options.kconfig_add, options.environment, options.leaks, bool(copy)]),
             json.dumps([asdict(job) for job in jobs]),
-            *_hashes(options),
         )
         yield Campaign(
             replace(options, kernel=copy or options.kernel), target, jobs, tree.path, copy,
-            folder, key, tools,
+            folder, tests, key, tools,
         )  # fmt: skip
 
 
-def _hashes(options: Options) -> list[str]:
+def _tests(options: Options) -> str:
     """Names and contents of everything that runs or says what is expected."""
     folders = [PROJECT / part for part in TESTS] + ([options.tests] if options.tests else [])
     files = [path for folder in folders for path in sorted(folder.rglob("*"))]
     files += [options.expectations or CONFIGS / "expect" / f"{options.target}.txt"]
-    return [
-        f"{path.name}:{stage.file_hash(path)}"
-        for path in files
-        if path.is_file() and path.suffix in SOURCES
-    ]
+    return digest(
+        *(
+            f"{path.name}:{stage.file_hash(path)}"
+            for path in files
+            if path.is_file() and path.suffix in SOURCES
+        )
+    )
 
 
 def _check_places(campaign: Campaign, one: Mutant) -> None:
@@ -273,6 +282,8 @@ def _try(campaign: Campaign, one: Mutant, before: Baseline) -> Result:
         return replace(result, outcome="does not apply", detail=str(error))
     except NotBuilt as error:
         return replace(result, outcome="does not build", detail=_gist(error), seconds=seconds)
+    except TestsChanged:
+        raise
     except NoVerdict as error:
         booted = (folder / "console.log").exists()
         return replace(
@@ -331,6 +342,24 @@ def changed_texts(top: Path, given: patch.Patch) -> tuple[dict[str, str | None],
 
 
 def _run(
+    campaign: Campaign, options: Options, folder: Path, same: str, seconds: dict[str, float]
+) -> Judged:
+    """A run, with the tests that the call began with from its begin to its end."""
+    try:
+        done = _build_and_run(campaign, options, folder, same, seconds)
+    except NoVerdict:
+        _check_tests(campaign)
+        raise
+    _check_tests(campaign)
+    return done
+
+
+def _check_tests(campaign: Campaign) -> None:
+    if _tests(campaign.options) != campaign.tests:
+        raise TestsChanged("the tests have changed under this call: use a checkout of its own")
+
+
+def _build_and_run(
     campaign: Campaign, options: Options, folder: Path, same: str, seconds: dict[str, float]
 ) -> Judged:
     """Build, boot and judge into a folder; boots nothing when `same` is what would

@@ -215,7 +215,7 @@ def tried(monkeypatch, tree):
         return mutate.Judged(seen, ("a",) if word == "hangs" else (), word)
 
     source = Source(tree, "6.12.1", "content", pinned=True)
-    monkeypatch.setattr(mutate, "_run", fake)
+    monkeypatch.setattr(mutate, "_build_and_run", fake)
     monkeypatch.setattr(run, "load", lambda options: targets.load(options.target))
     monkeypatch.setattr(run, "sources_of", lambda *_: (source, source))
     monkeypatch.setattr(mutate.build, "compiler_version", lambda *_: "gcc")
@@ -292,6 +292,25 @@ def test_other_tests_ask_for_another_baseline(tmp_path, options, tools, tried):
     assert tried == ["slub", "mutant"]
 
 
+@pytest.mark.parametrize("words", [["slub"], ["slub", "mutant", "broken"]], ids=len)
+def test_tests_that_change_meanwhile_are_no_verdict(tmp_path, monkeypatch, options, tools, tried, words):
+    """Not even of a mutant that does not build: neither does half a suite."""
+    tests = write(tmp_path / "tests", {"memsafe_a_kunit.c": "KUNIT_CASE(holds)\n"})
+    folder = write_patches(tmp_path / "patches", a="mutant", b="broken", c="mutant")
+    fake = mutate._build_and_run
+
+    def edited(*given):
+        if len(tried) == len(words) - 1:
+            write(tests, {"memsafe_a_kunit.c": "KUNIT_CASE(holds_no_mo\n"})
+        return fake(*given)
+
+    monkeypatch.setattr(mutate, "_build_and_run", edited)
+
+    with pytest.raises(NoVerdict, match="the tests have changed"):
+        mutate.mutate(replace(options, tests=tests), [folder], None, tools)
+    assert tried == words
+
+
 def test_a_red_baseline_is_said_and_not_remembered(tmp_path, tree, options, tools, tried):
     (tree / "mm/slub.c").write_text("int mutant;\n")
     folder = write_patches(tmp_path / "patches", a=DIFF.replace("int mutant", "int nobody").replace("int slub", "int mutant"))
@@ -356,7 +375,7 @@ def test_a_mutant_of_the_driver_is_a_copy_of_module(tmp_path, monkeypatch, optio
         red = options.driver is not None
         return mutate.Judged(shown(("a.x", "fail" if red else "pass")), (), str(red))
 
-    monkeypatch.setattr(mutate, "_run", fake)
+    monkeypatch.setattr(mutate, "_build_and_run", fake)
 
     lines, status = mutate.mutate(options, [write_patches(tmp_path / "patches", a=one)], None, tools)
 
