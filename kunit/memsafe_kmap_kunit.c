@@ -2,19 +2,25 @@
 /*
  * kmap(), kmap_local_page() and kmap_atomic() give an address under which a page
  * is read and written, and nothing else changes: a lowmem page keeps its logical
- * address, a highmem page gets one in a window of its own
+ * address, and only kmap_atomic() disables page faults and preemption
  * (Documentation/mm/highmem.rst).
  */
 #include <kunit/test.h>
 #include <linux/highmem.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <linux/vmalloc.h>
 
+#define MEMSAFE_SUITE "memsafe_kmap"
+#include "memsafe_report.h"
 #include "memsafe_block.h"
+#include "memsafe_highmem.h"
 
 /* The ways to map a page. */
 struct method {
@@ -65,37 +71,17 @@ static void describe_method(const struct method *method, char *desc)
 }
 KUNIT_ARRAY_PARAM(method, method, describe_method);
 
+/* Lowmem has no mapping but its logical one, unless the kernel is to debug the others. */
+static bool is_mapped_by_force(const struct method *method)
+{
+	return method->map != map_long && IS_ENABLED(CONFIG_DEBUG_KMAP_LOCAL_FORCE_MAP);
+}
+
 static struct page *alloc_lowmem_page(struct kunit *test)
 {
 	struct block *block = alloc_block(test, GFP_KERNEL | __GFP_ZERO, 0);
 
 	return block ? block->page : NULL;
-}
-
-/* Read and written through its mappings only: any page will do. */
-static struct page *alloc_any_page(struct kunit *test)
-{
-	struct block *block = alloc_block(test, GFP_HIGHUSER | __GFP_ZERO, 0);
-
-	return block ? block->page : NULL;
-}
-
-/* What is in a page at an offset, through a mapping of its own. */
-static u8 peek_page(struct page *page, size_t offset)
-{
-	u8 *start = kmap_local_page(page);
-	u8 byte = start[offset];
-
-	kunmap_local(start);
-	return byte;
-}
-
-/* The offset of the first byte that is not @value in [from, to), or @to. */
-static size_t find_other(struct page *page, size_t from, size_t to, u8 value)
-{
-	while (from < to && peek_page(page, from) == value)
-		from++;
-	return from;
 }
 
 static void lowmem_page_keeps_its_logical_address(struct kunit *test)
@@ -104,6 +90,8 @@ static void lowmem_page_keeps_its_logical_address(struct kunit *test)
 	struct page *page = alloc_lowmem_page(test);
 	void *address;
 
+	if (is_mapped_by_force(method))
+		kunit_skip(test, "needs CONFIG_DEBUG_KMAP_LOCAL_FORCE_MAP=n");
 	KUNIT_ASSERT_NOT_NULL(test, page);
 
 	address = method->map(page);
@@ -118,6 +106,8 @@ static void lowmem_page_mapped_twice_has_one_address(struct kunit *test)
 	struct page *page = alloc_lowmem_page(test);
 	void *first, *second;
 
+	if (is_mapped_by_force(method))
+		kunit_skip(test, "needs CONFIG_DEBUG_KMAP_LOCAL_FORCE_MAP=n");
 	KUNIT_ASSERT_NOT_NULL(test, page);
 
 	first = method->map(page);
@@ -131,7 +121,7 @@ static void lowmem_page_mapped_twice_has_one_address(struct kunit *test)
 static void byte_written_in_one_mapping_is_read_in_another(struct kunit *test)
 {
 	const struct method *method = test->param_value;
-	struct page *page = alloc_any_page(test);
+	struct page *page = alloc_highuser_page(test);
 	u8 *address;
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
@@ -146,10 +136,59 @@ static void byte_written_in_one_mapping_is_read_in_another(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PAGE_SIZE - 1, find_other(page, 1, PAGE_SIZE - 1, 0));
 }
 
+static void *map_contiguous(struct page *page)
+{
+	return vmap(&page, 1, VM_MAP, PAGE_KERNEL);
+}
+
+static void unmap_contiguous(struct page *page, void *address)
+{
+	vunmap(address);
+}
+
+/* All ways into a page, those first that may sleep: they can't follow kmap_atomic(). */
+static const struct method way[] = {
+	{ "vmap", map_contiguous, unmap_contiguous },
+	{ "kmap", map_long, unmap_long },
+	{ "kmap_local_page", map_local, unmap_local },
+	{ "kmap_atomic", map_atomic, unmap_atomic },
+};
+KUNIT_ARRAY_PARAM(way, way, describe_method);
+
+/* What is read in one mapping where another, made at the same time, has the value written. */
+static u8 pass_byte(struct page *page, const struct method *writer,
+		    const struct method *reader, u8 value)
+{
+	const struct method *first = min(writer, reader), *second = max(writer, reader);
+	u8 *outer = first->map(page), *inner = second->map(page), read = 0;
+
+	if (outer && inner) {
+		WRITE_ONCE(*(writer == first ? outer : inner), value);
+		flush_dcache_page(page);
+		read = READ_ONCE(*(writer == first ? inner : outer));
+	}
+	second->unmap(page, inner);
+	first->unmap(page, outer);
+	return read;
+}
+
+static void byte_written_is_read_in_every_other_mapping(struct kunit *test)
+{
+	const struct method *writer = test->param_value;
+	struct page *page = alloc_highuser_page(test);
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+
+	for (i = 0; i < ARRAY_SIZE(way); i++)
+		KUNIT_EXPECT_EQ_MSG(test, 0x40 + i, pass_byte(page, writer, &way[i], 0x40 + i),
+				    "read through %s", way[i].name);
+}
+
 static void mapping_takes_no_reference(struct kunit *test)
 {
 	const struct method *method = test->param_value;
-	struct page *page = alloc_any_page(test);
+	struct page *page = alloc_highuser_page(test);
 	int inside;
 	void *address;
 
@@ -172,7 +211,7 @@ static void local_mappings_nest(struct kunit *test)
 	int i;
 
 	for (i = 0; i < DEPTH; i++) {
-		page[i] = alloc_any_page(test);
+		page[i] = alloc_highuser_page(test);
 		KUNIT_ASSERT_NOT_NULL(test, page[i]);
 	}
 
@@ -192,8 +231,8 @@ static void local_mappings_nest(struct kunit *test)
 
 static void kunmap_local_takes_any_address_in_the_page(struct kunit *test)
 {
-	struct page *page = alloc_any_page(test);
-	int before = preempt_count();
+	struct page *page = alloc_highuser_page(test);
+	int preempt = preempt_count(), mapped = count_local_mappings();
 	u8 *address;
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
@@ -201,7 +240,8 @@ static void kunmap_local_takes_any_address_in_the_page(struct kunit *test)
 	address = kmap_local_page(page);
 	kunmap_local(address + PAGE_SIZE - 1);
 
-	KUNIT_EXPECT_EQ(test, before, preempt_count());
+	KUNIT_EXPECT_EQ(test, preempt, preempt_count());
+	KUNIT_EXPECT_EQ(test, mapped, count_local_mappings());
 	KUNIT_EXPECT_EQ(test, 0, peek_page(page, 0));
 }
 
@@ -224,7 +264,7 @@ static void kmap_local_folio_maps_the_page_of_its_offset(struct kunit *test)
 static void only_kmap_atomic_disables_page_faults(struct kunit *test)
 {
 	const struct method *method = test->param_value;
-	struct page *page = alloc_any_page(test);
+	struct page *page = alloc_highuser_page(test);
 	bool inside;
 	void *address;
 
@@ -239,10 +279,31 @@ static void only_kmap_atomic_disables_page_faults(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, pagefault_disabled());
 }
 
+static void only_kmap_atomic_refuses_to_fault_a_user_page_in(struct kunit *test)
+{
+	enum { LEN = 8 };
+	const struct method *method = test->param_value;
+	struct page *page = alloc_highuser_page(test);
+	unsigned long user = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+					   MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	unsigned long left;
+	void *address;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(user));
+
+	address = method->map(page);
+	left = copy_from_user(address, (void __user *)user, LEN);
+	method->unmap(page, address);
+
+	KUNIT_EXPECT_EQ(test, method->map == map_atomic ? LEN : 0, left);
+	KUNIT_EXPECT_EQ(test, 0, copy_to_user((void __user *)user, "", 1));
+}
+
 static void only_kmap_atomic_disables_preemption(struct kunit *test)
 {
 	const struct method *method = test->param_value;
-	struct page *page = alloc_any_page(test);
+	struct page *page = alloc_highuser_page(test);
 	int before = preempt_count(), inside;
 	void *address;
 
@@ -260,9 +321,43 @@ static void only_kmap_atomic_disables_preemption(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, before, preempt_count());
 }
 
+/*
+ * The scheduler makes the task preemptible again when it reports: what is left to
+ * undo is the rest of kunmap_atomic().
+ */
+static noinline void memsafe_schedule_in_kmap_atomic(struct page *page)
+{
+	void *address = kmap_atomic(page);
+
+	schedule();
+	kunmap_local(address);
+	pagefault_enable();
+}
+
+static void schedule_inside_kmap_atomic_is_reported(struct kunit *test)
+{
+	const struct memsafe_report atomic = {
+		.kind = "BUG: scheduling while atomic",
+		.function = "memsafe_schedule_in_kmap_atomic",
+	};
+	struct page *page = alloc_highuser_page(test);
+	int before = preempt_count();
+
+	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		kunit_skip(test, "needs CONFIG_PREEMPT_COUNT=y");
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		kunit_skip(test, "needs CONFIG_PREEMPT_RT=n");
+	skip_without_console(test);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+
+	EXPECT_REPORT(test, &atomic, memsafe_schedule_in_kmap_atomic(page));
+
+	KUNIT_EXPECT_EQ(test, before, preempt_count());
+}
+
 static void nested_kmap_atomic_enables_page_faults_with_the_last(struct kunit *test)
 {
-	struct page *page = alloc_any_page(test);
+	struct page *page = alloc_highuser_page(test);
 	void *outer, *inner;
 	bool between;
 
@@ -278,134 +373,27 @@ static void nested_kmap_atomic_enables_page_faults_with_the_last(struct kunit *t
 	KUNIT_EXPECT_FALSE(test, pagefault_disabled());
 }
 
-/* [FROM, TO) of a page: no end on a word, neither at an end of the page. */
-enum { FROM = 1021, TO = 3001 };
-
-static void memcpy_to_page_writes_its_range_only(struct kunit *test)
-{
-	struct page *page = alloc_any_page(test);
-	u8 *data = kunit_kmalloc(test, TO - FROM, GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_ASSERT_NOT_NULL(test, data);
-	memset(data, 0x5a, TO - FROM);
-
-	memcpy_to_page(page, FROM, data, TO - FROM);
-
-	KUNIT_EXPECT_EQ(test, FROM, find_other(page, 0, FROM, 0));
-	KUNIT_EXPECT_EQ(test, TO, find_other(page, FROM, TO, 0x5a));
-	KUNIT_EXPECT_EQ(test, PAGE_SIZE, find_other(page, TO, PAGE_SIZE, 0));
-}
-
-static void memcpy_from_page_reads_its_range_only(struct kunit *test)
-{
-	struct page *page = alloc_any_page(test);
-	u8 *data = kunit_kzalloc(test, TO - FROM + 1, GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_ASSERT_NOT_NULL(test, data);
-	memset_page(page, 0, 0x77, PAGE_SIZE);
-	memset_page(page, FROM, 0x5a, TO - FROM);
-
-	memcpy_from_page(data, page, FROM, TO - FROM);
-
-	KUNIT_EXPECT_NULL(test, memchr_inv(data, 0x5a, TO - FROM));
-	KUNIT_EXPECT_EQ(test, 0, data[TO - FROM]);
-}
-
-static void memcpy_page_copies_between_offsets(struct kunit *test)
-{
-	enum { LEN = 100, AT = 200 };
-	struct page *from = alloc_any_page(test), *to = alloc_any_page(test);
-
-	KUNIT_ASSERT_NOT_NULL(test, from);
-	KUNIT_ASSERT_NOT_NULL(test, to);
-	memset_page(from, FROM, 0x5a, LEN);
-
-	memcpy_page(to, AT, from, FROM, LEN);
-
-	KUNIT_EXPECT_EQ(test, AT, find_other(to, 0, AT, 0));
-	KUNIT_EXPECT_EQ(test, AT + LEN, find_other(to, AT, AT + LEN, 0x5a));
-	KUNIT_EXPECT_EQ(test, PAGE_SIZE, find_other(to, AT + LEN, PAGE_SIZE, 0));
-}
-
-static void copy_highpage_copies_every_byte(struct kunit *test)
-{
-	struct page *from = alloc_any_page(test), *to = alloc_any_page(test);
-
-	KUNIT_ASSERT_NOT_NULL(test, from);
-	KUNIT_ASSERT_NOT_NULL(test, to);
-	memset_page(from, 0, 0x5a, PAGE_SIZE);
-
-	copy_highpage(to, from);
-
-	KUNIT_EXPECT_EQ(test, PAGE_SIZE, find_other(to, 0, PAGE_SIZE, 0x5a));
-}
-
-static void clear_highpage_clears_every_byte(struct kunit *test)
-{
-	struct page *page = alloc_any_page(test);
-
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	memset_page(page, 0, 0x5a, PAGE_SIZE);
-
-	clear_highpage(page);
-
-	KUNIT_EXPECT_EQ(test, PAGE_SIZE, find_other(page, 0, PAGE_SIZE, 0));
-}
-
-static void zero_user_clears_its_range_only(struct kunit *test)
-{
-	struct page *page = alloc_any_page(test);
-
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	memset_page(page, 0, 0x5a, PAGE_SIZE);
-
-	zero_user(page, FROM, TO - FROM);
-
-	KUNIT_EXPECT_EQ(test, FROM, find_other(page, 0, FROM, 0x5a));
-	KUNIT_EXPECT_EQ(test, TO, find_other(page, FROM, TO, 0));
-	KUNIT_EXPECT_EQ(test, PAGE_SIZE, find_other(page, TO, PAGE_SIZE, 0x5a));
-}
-
-static void zero_user_segments_clears_both_ranges(struct kunit *test)
-{
-	struct page *page = alloc_any_page(test);
-
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	memset_page(page, 0, 0x5a, PAGE_SIZE);
-
-	zero_user_segments(page, 3, FROM, TO, PAGE_SIZE);
-
-	KUNIT_EXPECT_EQ(test, 3, find_other(page, 0, 3, 0x5a));
-	KUNIT_EXPECT_EQ(test, FROM, find_other(page, 3, FROM, 0));
-	KUNIT_EXPECT_EQ(test, TO, find_other(page, FROM, TO, 0x5a));
-	KUNIT_EXPECT_EQ(test, PAGE_SIZE, find_other(page, TO, PAGE_SIZE, 0));
-}
-
 static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(lowmem_page_keeps_its_logical_address, method_gen_params),
 	KUNIT_CASE_PARAM(lowmem_page_mapped_twice_has_one_address, method_gen_params),
 	KUNIT_CASE_PARAM(byte_written_in_one_mapping_is_read_in_another, method_gen_params),
+	KUNIT_CASE_PARAM(byte_written_is_read_in_every_other_mapping, way_gen_params),
 	KUNIT_CASE_PARAM(mapping_takes_no_reference, method_gen_params),
 	KUNIT_CASE(local_mappings_nest),
 	KUNIT_CASE(kunmap_local_takes_any_address_in_the_page),
 	KUNIT_CASE(kmap_local_folio_maps_the_page_of_its_offset),
 	KUNIT_CASE_PARAM(only_kmap_atomic_disables_page_faults, method_gen_params),
+	KUNIT_CASE_PARAM(only_kmap_atomic_refuses_to_fault_a_user_page_in, method_gen_params),
 	KUNIT_CASE_PARAM(only_kmap_atomic_disables_preemption, method_gen_params),
+	KUNIT_CASE(schedule_inside_kmap_atomic_is_reported),
 	KUNIT_CASE(nested_kmap_atomic_enables_page_faults_with_the_last),
-	KUNIT_CASE(memcpy_to_page_writes_its_range_only),
-	KUNIT_CASE(memcpy_from_page_reads_its_range_only),
-	KUNIT_CASE(memcpy_page_copies_between_offsets),
-	KUNIT_CASE(copy_highpage_copies_every_byte),
-	KUNIT_CASE(clear_highpage_clears_every_byte),
-	KUNIT_CASE(zero_user_clears_its_range_only),
-	KUNIT_CASE(zero_user_segments_clears_both_ranges),
 	{}
 };
 
 static struct kunit_suite suite = {
-	.name = "memsafe_kmap",
+	.name = MEMSAFE_SUITE,
+	.suite_init = memsafe_report_init,
+	.suite_exit = memsafe_report_exit,
 	.test_cases = cases,
 };
 kunit_test_suite(suite);
