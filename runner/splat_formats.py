@@ -384,7 +384,10 @@ FORMATS: Final[tuple[Format, ...]] = (
     ),
     _warn(r"\S*fs/proc/generic\.c", "WARNING: proc registration bug in {func}", skip=r"_*proc_"),
     _warn(r"\S*mm/usercopy\.c", "WARNING: bad usercopy in {func}"),
-    _warn(r"\S*mm/vmalloc\.c", "WARNING: zero-size vmalloc in {func}", skip=r"\w*alloc"),
+    _warn(
+        r"\S*mm/vmalloc\.c(?=:\d+(?: at)? \w*alloc)", "WARNING: zero-size vmalloc in {func}",
+        skip=r"\w*alloc",
+    ),
     _warn(r"\S*lib/list_debug\.c", "BUG: corrupted list in {func}", "MEMORY_SAFETY_BUG"),
     _warn(
         r"\S*kernel/locking/(?:lockdep|mutex|rwsem|rtmutex)\S*\.c",
