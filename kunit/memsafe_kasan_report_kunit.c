@@ -7,11 +7,11 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/workqueue.h>
 
 #define MEMSAFE_SUITE "memsafe_kasan_report"
 #include "memsafe_report.h"
 #include "memsafe_access.h"
+#include "memsafe_context.h"
 
 /* No multiple of 8: the last byte shares its granule with the first bad one. */
 #define OBJECT_BYTES	123
@@ -120,31 +120,38 @@ static void krealloc_gives_the_tail_back(struct kunit *test)
 	expect_bad_access(test, "KASAN: slab-out-of-bounds", "Read", object + OBJECT_BYTES);
 }
 
-struct bad_work {
-	struct work_struct work;
-	u8 *p;
+static const enum context contexts[] = {
+	IN_WORKER, IN_HARDIRQ, IN_HARD_TIMER, IN_SOFTIRQ, IN_SOFT_TIMER,
 };
 
-static void read_in_worker(struct work_struct *work)
+static void describe_context(const enum context *context, char *desc)
 {
-	memsafe_read_byte(container_of(work, struct bad_work, work)->p);
+	strscpy(desc, context_names[*context], KUNIT_PARAM_DESC_SIZE);
+}
+KUNIT_ARRAY_PARAM(context, contexts, describe_context);
+
+static void read_byte(void *p)
+{
+	memsafe_read_byte(p);
 }
 
-static void bad_access_of_a_worker_is_reported(struct kunit *test)
+static void use_after_free_is_reported_from_another_context(struct kunit *test)
 {
-	u8 *object = kunit_kmalloc(test, OBJECT_BYTES, GFP_KERNEL);
-	struct bad_work bad = { .p = object + OBJECT_BYTES };
+	enum context context = *(const enum context *)test->param_value;
+	u8 *object = kmalloc(OBJECT_BYTES, GFP_KERNEL);
 	const struct memsafe_report report = {
-		.kind = "KASAN: slab-out-of-bounds", .access = "Read", .size = 1,
-		.function = "memsafe_read_byte",
+		.kind = "KASAN: slab-use-after-free", .access = "Read", .size = 1,
+		.address = object, .function = "memsafe_read_byte",
 	};
+	bool done = false;
 
 	KUNIT_ASSERT_NOT_NULL(test, object);
-	INIT_WORK_ONSTACK(&bad.work, read_in_worker);
+	/* It waits in KASAN's quarantine meanwhile. */
+	kfree(object);
 
-	EXPECT_REPORT(test, &report, ({ schedule_work(&bad.work); flush_work(&bad.work); }));
+	EXPECT_REPORT(test, &report, done = run_in(test, context, read_byte, object));
 
-	destroy_work_on_stack(&bad.work);
+	KUNIT_EXPECT_TRUE(test, done);
 }
 
 static struct kunit_case cases[] = {
@@ -153,7 +160,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(memset_past_the_end_is_reported_with_its_length),
 	KUNIT_CASE(krealloc_takes_the_tail_away),
 	KUNIT_CASE(krealloc_gives_the_tail_back),
-	KUNIT_CASE(bad_access_of_a_worker_is_reported),
+	KUNIT_CASE_PARAM(use_after_free_is_reported_from_another_context, context_gen_params),
 	{}
 };
 
