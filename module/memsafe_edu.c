@@ -295,7 +295,8 @@ static int memsafe_edu_mmap(struct file *file, struct vm_area_struct *vma)
 	struct memsafe_edu *edu = file->private_data;
 	bool gone;
 
-	if (!(vma->vm_flags & VM_SHARED))
+	/* Not VM_SHARED: a file that is open for reading only has lost that. */
+	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	/* Subtracts instead of adding: offset plus length may wrap around. */
 	if (vma->vm_pgoff > npages || vma_pages(vma) > npages - vma->vm_pgoff)
