@@ -15,7 +15,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
-#include "memsafe_dev_file.h"
+#include "memsafe_user.h"
 
 #define DEVICE_NAME "memsafe_dma_mmap"
 
