@@ -65,7 +65,7 @@ static const struct instruction instructions[] = {
 	{ "mfence", { 0x0f, 0xae, 0xf0 }, 3 },
 	{ "lfence", { 0x0f, 0xae, 0xe8 }, 3 },
 	{ "sfence", { 0x0f, 0xae, 0xf8 }, 3 },
-	{ "lock addl", { 0xf0, 0x83 }, 2 },
+	{ "lock addl", { 0xf0, 0x83, 0x44, 0x24 }, 4 },
 };
 
 /* UML takes the generic macros that the CPU's rules would make superfluous. */
@@ -92,16 +92,22 @@ static const struct macro macros[] = {
 	MACRO("writel_relaxed()", writel_relaxed, NOTHING),
 };
 
-#elif defined(CONFIG_ARM) && __LINUX_ARM_ARCH__ >= 7 && !defined(CONFIG_THUMB2_KERNEL)
+#elif defined(CONFIG_ARM) && __LINUX_ARM_ARCH__ >= 7
+#ifdef CONFIG_THUMB2_KERNEL
+#define STEP 2
+#define BARRIER(option) { 0xbf, 0xf3, option, 0x8f }, 4
+#else
 #define STEP 4
+#define BARRIER(option) { option, 0xf0, 0x7f, 0xf5 }, 4
+#endif
 
 static const struct instruction instructions[] = {
-	{ "dsb sy", { 0x4f, 0xf0, 0x7f, 0xf5 }, 4 },
-	{ "dsb st", { 0x4e, 0xf0, 0x7f, 0xf5 }, 4 },
-	{ "dmb ish", { 0x5b, 0xf0, 0x7f, 0xf5 }, 4 },
-	{ "dmb ishst", { 0x5a, 0xf0, 0x7f, 0xf5 }, 4 },
-	{ "dmb osh", { 0x53, 0xf0, 0x7f, 0xf5 }, 4 },
-	{ "dmb oshst", { 0x52, 0xf0, 0x7f, 0xf5 }, 4 },
+	{ "dsb sy", BARRIER(0x4f) },
+	{ "dsb st", BARRIER(0x4e) },
+	{ "dmb ish", BARRIER(0x5b) },
+	{ "dmb ishst", BARRIER(0x5a) },
+	{ "dmb osh", BARRIER(0x53) },
+	{ "dmb oshst", BARRIER(0x52) },
 };
 
 #define ON_SMP(name) (IS_ENABLED(CONFIG_SMP) ? (name) : NOTHING)

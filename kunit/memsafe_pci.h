@@ -12,6 +12,24 @@
 
 #include "../module/memsafe_edu.h"
 
+/* What <linux/pci.h> does not declare for a kernel without PCI: never called. */
+#ifndef CONFIG_PCI
+#define PCI_IRQ_ALL_TYPES 0
+
+static inline int pci_request_region(struct pci_dev *pdev, int bar, const char *name)
+{
+	return -ENODEV;
+}
+
+static inline void pci_release_region(struct pci_dev *pdev, int bar)
+{
+}
+
+static inline void pci_free_irq_vectors(struct pci_dev *pdev)
+{
+}
+#endif
+
 /* pci-testdev: docs/specs/pci-testdev.rst of QEMU.  Counts writes. */
 #define TESTDEV_VENDOR		0x1b36
 #define TESTDEV_DEVICE		0x0005

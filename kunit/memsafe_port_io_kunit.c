@@ -22,9 +22,8 @@ static const char mmio_name[] = "mmio-no-eventfd";
 enum { TIMES = 5 };
 
 /* The first port of the BAR, where the test without an eventfd runs. */
-static unsigned long start_test(struct kunit *test)
+static unsigned long start_test(struct kunit *test, struct pci_dev *pdev)
 {
-	struct pci_dev *pdev = take_testdev(test);
 	unsigned long port = pci_resource_start(pdev, TESTDEV_PORT_BAR);
 
 	KUNIT_ASSERT_TRUE(test, pci_resource_flags(pdev, TESTDEV_PORT_BAR) & IORESOURCE_IO);
@@ -47,7 +46,7 @@ static u32 read_bytes(unsigned long port, unsigned int bytes)
 /* Aligned, as the device wants it. */
 static void each_width_of_in_reads_its_own_ports(struct kunit *test)
 {
-	unsigned long port = start_test(test) + TESTDEV_NAME;
+	unsigned long port = start_test(test, take_testdev(test)) + TESTDEV_NAME;
 	unsigned int at;
 
 	for (at = 0; at < strlen(port_name); at++)
@@ -60,7 +59,7 @@ static void each_width_of_in_reads_its_own_ports(struct kunit *test)
 
 static void string_in_reads_one_port_each_time(struct kunit *test)
 {
-	unsigned long port = start_test(test) + TESTDEV_NAME;
+	unsigned long port = start_test(test, take_testdev(test)) + TESTDEV_NAME;
 	u8 bytes[TIMES + 1] = {};
 	u16 words[TIMES + 1] = {};
 	u32 longs[TIMES + 1] = {};
@@ -122,19 +121,18 @@ KUNIT_ARRAY_PARAM(repeated, repeated, describe_repeated);
 
 static void each_write_of_a_port_reaches_the_device_once(struct kunit *test)
 {
-	unsigned long port = start_test(test);
-	void __iomem *mapped = ioport_map(port, PAGE_SIZE);
+	struct pci_dev *pdev = take_testdev(test);
+	void __iomem *mapped = map_bar(test, pdev, TESTDEV_PORT_BAR);
+	unsigned long port = start_test(test, pdev);
 	const struct repeated *repeated = test->param_value;
 	u32 offset = inl(port + TESTDEV_OFFSET);
 	u8 values[TIMES];
 
-	KUNIT_ASSERT_NOT_NULL(test, (void __force *)mapped);
 	memset(values, inb(port + TESTDEV_DATA), sizeof(values));
 
 	repeated->write(port + offset, mapped + offset, values);
 
 	KUNIT_EXPECT_EQ(test, TIMES, inl(port + TESTDEV_COUNT));
-	ioport_unmap(mapped);
 }
 
 /*
@@ -143,7 +141,7 @@ static void each_write_of_a_port_reaches_the_device_once(struct kunit *test)
  */
 static void wide_out_writes_its_own_ports_in_order(struct kunit *test)
 {
-	unsigned long port = start_test(test);
+	unsigned long port = start_test(test, take_testdev(test));
 	unsigned long counted = port + inl(port + TESTDEV_OFFSET);
 	u32 right = inb(port + TESTDEV_DATA);
 	u32 everywhere = right * 0x01010101;
@@ -165,12 +163,11 @@ static void wide_out_writes_its_own_ports_in_order(struct kunit *test)
 
 static void ioread_of_a_port_is_in(struct kunit *test)
 {
-	unsigned long port = start_test(test) + TESTDEV_NAME;
-	void __iomem *mapped = ioport_map(port, sizeof(port_name));
+	struct pci_dev *pdev = take_testdev(test);
+	void __iomem *mapped = map_bar(test, pdev, TESTDEV_PORT_BAR) + TESTDEV_NAME;
+	unsigned long port = start_test(test, pdev) + TESTDEV_NAME;
 	u32 longs[TIMES + 1] = {};
 	unsigned int i;
-
-	KUNIT_ASSERT_NOT_NULL(test, (void __force *)mapped);
 
 	KUNIT_EXPECT_EQ(test, inb(port), ioread8(mapped));
 	KUNIT_EXPECT_EQ(test, inw(port), ioread16(mapped));
@@ -181,8 +178,6 @@ static void ioread_of_a_port_is_in(struct kunit *test)
 	for (i = 0; i < TIMES; i++)
 		KUNIT_EXPECT_EQ_MSG(test, inl(port), longs[i], "long %u", i);
 	KUNIT_EXPECT_EQ(test, 0, longs[TIMES]);
-
-	ioport_unmap(mapped);
 }
 
 /* One driver for both kinds: nothing but the BAR says which it is. */
