@@ -12,6 +12,7 @@ import json
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -364,6 +365,7 @@ def _build_and_run(
 ) -> Judged:
     """Build, boot and judge into a folder; boots nothing when `same` is what would
     run.  `seconds` is filled also when it fails."""
+    begin = time.monotonic()
     builder = run.make_builder(options, campaign.tools, folder / "build.log")
     filtered = options.pattern is not None or options.tests is not None
     start = Run(campaign.target.name, campaign.jobs, filtered=filtered)
@@ -376,7 +378,8 @@ def _build_and_run(
     finally:
         seconds.update({part: round(value, 1) for part, value in builder.seconds.items()})
     again = {"reproduce": shlex.join(["runner/memsafe.py", *options.argv])}
-    done = replace(done, seconds=done.seconds | builder.seconds, facts=done.facts | again)
+    took = {"total": time.monotonic() - begin}
+    done = replace(done, seconds=done.seconds | builder.seconds | took, facts=done.facts | again)
     done.save(folder)
     document = results.judged(folder, options.expectations)
     results.write(document, folder)
