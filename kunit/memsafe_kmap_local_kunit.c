@@ -78,6 +78,11 @@ static void mappings_nest_to_the_limit(struct kunit *test)
 	}
 }
 
+/*
+ * When a task ends nothing tells of a mapping that it forgot: its count does.  (A
+ * warning comes when it forks or returns to user space: kmap_local_fork(),
+ * kmap_assert_nomap().)
+ */
 static void mapping_is_counted_until_it_goes(struct kunit *test)
 {
 	struct page *page = alloc_highuser_page(test);
