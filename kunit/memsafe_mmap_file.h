@@ -96,13 +96,16 @@ static const struct file_operations mmap_file_fops = {
 /* For the .init of a suite. */
 static inline int open_mmap_file(struct kunit *test)
 {
-	/* The first mapping makes current->mm. */
-	unsigned long addr = user_map(test, NULL, PAGE_SIZE, PROT_READ,
-				      MAP_PRIVATE | MAP_ANONYMOUS, 0);
 	struct mmap_file *mf;
+	unsigned long addr;
 
-	if (IS_ERR_VALUE(addr))
-		return addr;
+	/* The first mapping makes an mm for a kthread that has none. */
+	if (!current->mm) {
+		addr = user_map(test, NULL, PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+				0);
+		if (IS_ERR_VALUE(addr))
+			return addr;
+	}
 	mf = kzalloc(sizeof(*mf), GFP_KERNEL);
 	if (!mf)
 		return -ENOMEM;
