@@ -304,6 +304,29 @@ static void free_pages_exact_frees_every_page(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, held);
 }
 
+/*
+ * What the last owner kept in page->private must not be what the next one finds,
+ * as a head or as a tail of any block.  A buddy list keeps its order there.
+ */
+static void freed_page_forgets_its_private(struct kunit *test)
+{
+	const unsigned long kept = 0x5eed;
+	unsigned int order = param_order(test);
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, order);
+	unsigned long i;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	split_page(page, order);
+
+	for (i = 0; i < 1UL << order; i++) {
+		set_page_private(page + i, kept);
+		__free_page(page + i);
+	}
+
+	for (i = 0; i < 1UL << order; i++)
+		KUNIT_EXPECT_NE_MSG(test, kept, page_private(page + i), "page %lu", i);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(block_is_aligned_to_its_size, order_gen_params),
 	KUNIT_CASE_PARAM(block_is_contiguous_memory, order_gen_params),
@@ -317,6 +340,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(split_page_leaves_its_neighbours_alone_when_freed),
 	KUNIT_CASE_PARAM(alloc_pages_exact_returns_its_tail, exact_size_gen_params),
 	KUNIT_CASE_PARAM(free_pages_exact_frees_every_page, exact_size_gen_params),
+	KUNIT_CASE_PARAM(freed_page_forgets_its_private, order_gen_params),
 	{}
 };
 
