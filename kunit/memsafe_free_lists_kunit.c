@@ -135,6 +135,67 @@ static void zone_counts_the_pages_of_its_free_lists(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, audit.pages, audit.counted_pages);
 }
 
+/* Pages on the lists of each type. */
+struct census {
+	unsigned long pages[MIGRATE_TYPES];
+};
+
+static struct census count_types(struct zone *zone)
+{
+	struct census census = {};
+	unsigned long flags;
+	struct list_head *entry;
+	int order, type;
+
+	spin_lock_irqsave(&zone->lock, flags);
+	for (order = 0; order <= MAX_PAGE_ORDER; order++)
+		for (type = 0; type < MIGRATE_TYPES; type++)
+			list_for_each(entry, zone->free_area[order].free_list + type)
+				census.pages[type] += 1UL << order;
+	spin_unlock_irqrestore(&zone->lock, flags);
+	return census;
+}
+
+/* How many types have another number of pages, and by how many one has more. */
+static int count_changes(const struct census *before, const struct census *after, long *gained)
+{
+	int type, changes = 0;
+
+	*gained = 0;
+	for (type = 0; type < MIGRATE_TYPES; type++) {
+		if (before->pages[type] == after->pages[type])
+			continue;
+		changes++;
+		*gained = after->pages[type] - before->pages[type];
+	}
+	return changes;
+}
+
+/* Others free meanwhile: one undisturbed try is the proof. */
+static void freed_block_returns_to_one_type(struct kunit *test)
+{
+	unsigned int order = param_order(test);
+	long gained = 0, size = 1L << order;
+	int tries, changes = 0;
+
+	for (tries = 0; tries < TRIES && (changes != 1 || gained != size); tries++) {
+		struct page *page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, order);
+		struct census before, after;
+		struct zone *zone;
+
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		zone = page_zone(page);
+		before = count_types(zone);
+
+		__free_pages(page, order);
+
+		after = count_types(zone);
+		changes = count_changes(&before, &after, &gained);
+	}
+	KUNIT_EXPECT_EQ(test, 1, changes);
+	KUNIT_EXPECT_EQ(test, size, gained);
+}
+
 static long count_zone(struct zone *zone)
 {
 	return zone_page_state_snapshot(zone, NR_FREE_PAGES);
@@ -175,6 +236,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(zone_counts_the_pages_of_its_free_lists, zone_gen_params),
 	KUNIT_CASE_PARAM(zone_loses_and_regains_what_is_taken_and_returned,
 			 uncached_order_gen_params),
+	KUNIT_CASE_PARAM(freed_block_returns_to_one_type, uncached_order_gen_params),
 	{}
 };
 
