@@ -73,7 +73,11 @@ static void quiet_device(void *ctx)
 
 static void free_vectors(void *ctx)
 {
-	pci_free_irq_vectors(ctx);
+	struct pci_dev *pdev = ctx;
+
+	pci_free_irq_vectors(pdev);
+	/* MSI leaves managed data: no driver could be bound. */
+	devres_release_group(&pdev->dev, pdev);
 }
 
 static void free_handler(void *ctx)
@@ -95,6 +99,7 @@ static struct edu *start_edu(struct kunit *test)
 	quiet_device(edu);
 	/* MSI is a write to memory. */
 	pci_set_master(pdev);
+	KUNIT_ASSERT_NOT_NULL(test, devres_open_group(&pdev->dev, pdev, GFP_KERNEL));
 	KUNIT_ASSERT_EQ(test, 1, pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_ALL_TYPES));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_vectors, pdev));
 	edu->irq = pci_irq_vector(pdev, 0);

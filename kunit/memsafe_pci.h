@@ -51,6 +51,7 @@ static inline void pci_free_irq_vectors(struct pci_dev *pdev)
 #define IVSHMEM_MEMORY_BAR	2
 
 struct taken_device {
+	struct kunit *test;
 	struct pci_dev *pdev;
 	bool was_driven;
 };
@@ -58,13 +59,10 @@ struct taken_device {
 static inline void give_device_back(void *ctx)
 {
 	struct taken_device *taken = ctx;
-	int err = 0;
 
 	pci_disable_device(taken->pdev);
 	if (taken->was_driven)
-		err = device_attach(&taken->pdev->dev);
-	if (err < 0)
-		pci_err(taken->pdev, "its driver does not take it back: %d\n", err);
+		KUNIT_EXPECT_EQ(taken->test, 1, device_attach(&taken->pdev->dev));
 	pci_dev_put(taken->pdev);
 }
 
@@ -81,6 +79,7 @@ static inline struct pci_dev *take_device(struct kunit *test, u16 vendor, u16 de
 	if (!pdev)
 		kunit_skip(test, "needs PCI device %s", name);
 	KUNIT_ASSERT_NOT_NULL(test, taken);
+	taken->test = test;
 	taken->pdev = pdev;
 	taken->was_driven = pdev->dev.driver;
 	device_release_driver(&pdev->dev);
