@@ -161,6 +161,8 @@ def _gather(console: Console, start: Start) -> _Body:
 _OUTERMOST: Final = re.compile(
     r"entry_|ret_|secondary_start|start_|asm_|el0|system_call|kthread|x86_64_start|sys_|__libc|0x"
 )
+# An interrupt on arm: the stack that it came from is not walked.
+_STACK_CHANGED: Final = re.compile(r" from call_with_stack\+")
 
 
 def _is_cut(body: _Body) -> bool:
@@ -170,7 +172,9 @@ def _is_cut(body: _Body) -> bool:
         return False
     frame = parse_frame(last)
     return _TRACE_HEAD.match(last) is not None or (
-        frame is not None and not _OUTERMOST.match(frame.name)
+        frame is not None
+        and not _OUTERMOST.match(frame.name)
+        and not _STACK_CHANGED.search(last)
     )
 
 
