@@ -311,7 +311,8 @@ static noinline void memsafe_schedule(void)
 {
 	preempt_disable();
 	schedule_timeout_uninterruptible(1);
-	/* The scheduler has set the count right: there is nothing to enable. */
+	/* No tail call.  The scheduler has set the count right: nothing is to enable. */
+	barrier();
 }
 
 static void scheduling_with_preemption_disabled_is_reported(struct kunit *test)
