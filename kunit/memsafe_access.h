@@ -7,6 +7,14 @@
 #define MEMSAFE_ACCESS_H
 
 #include <linux/compiler.h>
+#include <linux/version.h>
+
+/* Before v6.4 KASAN did not say which kind of memory was freed. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define SLAB_USE_AFTER_FREE	"KASAN: use-after-free"
+#else
+#define SLAB_USE_AFTER_FREE	"KASAN: slab-use-after-free"
+#endif
 
 /* What is at @p, unseen by the sanitizer. */
 static noinline __no_sanitize_address u8 peek(const u8 *p)
@@ -40,7 +48,7 @@ static inline void expect_bad_access(struct kunit *test, const char *kind,
 		EXPECT_REPORT(test, &report, memsafe_read_byte(p));
 }
 
-/* For the .init of suites that can't do without KASAN. */
+/* For the .init of suites, or as the first act of cases, that can't do without KASAN. */
 static inline int kasan_case_init(struct kunit *test)
 {
 	if (!IS_ENABLED(CONFIG_KASAN_GENERIC))

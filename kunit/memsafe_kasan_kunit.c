@@ -51,14 +51,14 @@ static const struct memory memory[] = {
 		.name = "slab", .source = SLAB, .size = SLAB_BYTES,
 		.past_end = "KASAN: slab-out-of-bounds",
 		.before_start = "KASAN: slab-out-of-bounds",
-		.freed = "KASAN: slab-use-after-free",
+		.freed = SLAB_USE_AFTER_FREE,
 		.freed_twice = "KASAN: double-free",
 		.freed_inside = "KASAN: invalid-free",
 	}, {
 		.name = "cache", .source = CACHE, .size = CACHE_BYTES,
 		.past_end = "KASAN: slab-out-of-bounds",
 		.before_start = "KASAN: slab-out-of-bounds",
-		.freed = "KASAN: slab-use-after-free",
+		.freed = SLAB_USE_AFTER_FREE,
 		.freed_twice = "KASAN: double-free",
 		.freed_inside = "KASAN: invalid-free",
 	}, {

@@ -140,7 +140,7 @@ static void use_after_free_is_reported_from_another_context(struct kunit *test)
 	enum context context = *(const enum context *)test->param_value;
 	u8 *object = kmalloc(OBJECT_BYTES, GFP_KERNEL);
 	const struct memsafe_report report = {
-		.kind = "KASAN: slab-use-after-free", .access = "Read", .size = 1,
+		.kind = SLAB_USE_AFTER_FREE, .access = "Read", .size = 1,
 		.address = object, .function = "memsafe_read_byte",
 	};
 	bool done = false;
