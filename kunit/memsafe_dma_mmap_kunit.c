@@ -44,14 +44,14 @@ static const struct file_operations buffer_fops = {
 	.mmap = map_buffer,
 };
 
-static void free_buffer(struct kunit *test)
+/* After the case's user memory is gone: nobody maps the buffer any more. */
+static void free_buffer(void *ctx)
 {
-	struct buffer *buf = test->priv;
+	struct buffer *buf = ctx;
 
-	if (!buf)
-		return;
+	/* Now: fput() of a kernel thread puts it later, and it holds the module. */
 	if (!IS_ERR_OR_NULL(buf->file))
-		fput(buf->file);
+		__fput_sync(buf->file);
 	if (buf->cpu)
 		dma_free_coherent(&buf->pdev->dev, NPAGES * PAGE_SIZE, buf->cpu, buf->dma);
 	platform_device_unregister(buf->pdev);
@@ -71,6 +71,8 @@ static int create_buffer(struct kunit *test)
 	if (IS_ERR(buf->pdev))
 		return PTR_ERR(buf->pdev);
 	test->priv = buf;
+	if (kunit_add_action_or_reset(test, free_buffer, buf))
+		return -ENOMEM;
 
 	buf->cpu = dma_alloc_coherent(&buf->pdev->dev, NPAGES * PAGE_SIZE, &buf->dma, GFP_KERNEL);
 	if (!buf->cpu)
@@ -191,7 +193,6 @@ static struct kunit_case cases[] = {
 static struct kunit_suite suite = {
 	.name = "memsafe_dma_mmap",
 	.init = create_buffer,
-	.exit = free_buffer,
 	.test_cases = cases,
 };
 kunit_test_suite(suite);
