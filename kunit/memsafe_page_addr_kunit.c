@@ -10,6 +10,7 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -325,6 +326,88 @@ static void stack_is_where_its_configuration_says(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, !IS_ENABLED(CONFIG_VMAP_STACK), virt_addr_valid(&byte));
 }
 
+/* The page that a byte of any kind of kernel memory lies in. */
+static struct page *page_of(const void *p)
+{
+	if (virt_addr_valid(p))
+		return virt_to_page(p);
+	return vmalloc_to_page(p);
+}
+
+/* What its page holds there, read through another mapping. */
+static u8 read_through_page(const void *p)
+{
+	u8 *start = kmap_local_page(page_of(p));
+	u8 value = READ_ONCE(start[offset_in_page(p)]);
+
+	kunmap_local(start);
+	return value;
+}
+
+static void stack_bytes_are_found_through_their_page(struct kunit *test)
+{
+	u8 byte[POINTS];
+	int i;
+
+	for (i = 0; i < POINTS; i++) {
+		WRITE_ONCE(byte[i], 0xb0 + i);
+		KUNIT_EXPECT_EQ_MSG(test, 0xb0 + i, read_through_page(&byte[i]), "byte %d", i);
+	}
+}
+
+static void percpu_bytes_are_found_through_their_page(struct kunit *test)
+{
+	enum { BYTES = 64 };
+	u8 __percpu *percpu = __alloc_percpu(BYTES, 8);
+	int cpu;
+
+	KUNIT_ASSERT_NOT_NULL(test, (void __force *)percpu);
+	for_each_possible_cpu(cpu) {
+		u8 *start = per_cpu_ptr(percpu, cpu);
+
+		start[0] = 0x80 + 2 * cpu;
+		start[BYTES - 1] = 0x81 + 2 * cpu;
+	}
+
+	for_each_possible_cpu(cpu) {
+		u8 *start = per_cpu_ptr(percpu, cpu);
+
+		KUNIT_EXPECT_EQ_MSG(test, 0x80 + 2 * cpu, read_through_page(start), "cpu %d", cpu);
+		KUNIT_EXPECT_EQ_MSG(test, 0x81 + 2 * cpu, read_through_page(start + BYTES - 1),
+				    "cpu %d", cpu);
+	}
+	free_percpu(percpu);
+}
+
+#ifdef MODULE
+static u8 module_data[2 * PAGE_SIZE];
+static const u8 module_rodata[3] = { 0xd0, 0xd1, 0xd2 };
+#endif
+
+/* Modules are mapped like vmalloc() memory; a built-in suite is in the image. */
+static void module_bytes_are_found_through_their_page(struct kunit *test)
+{
+#ifdef MODULE
+	const u8 *text = (const u8 *)((unsigned long)module_bytes_are_found_through_their_page & ~3);
+	const size_t point[POINTS] = { 0, sizeof(module_data) / 2, sizeof(module_data) - 1 };
+	int i;
+
+	for (i = 0; i < POINTS; i++) {
+		WRITE_ONCE(module_data[point[i]], 0xe0 + i);
+		KUNIT_EXPECT_EQ_MSG(test, 0xe0 + i, read_through_page(module_data + point[i]),
+				    "data, %s", point_name[i]);
+		KUNIT_EXPECT_EQ_MSG(test, 0xd0 + i, read_through_page(module_rodata + i),
+				    "rodata, byte %d", i);
+		KUNIT_EXPECT_EQ_MSG(test, READ_ONCE(text[i]), read_through_page(text + i),
+				    "text, byte %d", i);
+	}
+	KUNIT_EXPECT_FALSE(test, virt_addr_valid(module_data));
+	KUNIT_EXPECT_FALSE(test, virt_addr_valid(text));
+#else
+	kunit_skip(test, "needs a suite that is a module");
+#endif
+}
+
 static void pfn_beyond_all_memory_is_invalid(struct kunit *test)
 {
 	struct block *block = alloc_block(test, GFP_KERNEL, 0);
@@ -350,6 +433,9 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(address_that_is_nowhere_is_neither, nowhere_gen_params),
 	KUNIT_CASE(vmalloc_area_ends_where_it_says),
 	KUNIT_CASE(stack_is_where_its_configuration_says),
+	KUNIT_CASE(stack_bytes_are_found_through_their_page),
+	KUNIT_CASE(percpu_bytes_are_found_through_their_page),
+	KUNIT_CASE(module_bytes_are_found_through_their_page),
 	KUNIT_CASE(pfn_beyond_all_memory_is_invalid),
 	{}
 };
