@@ -7,6 +7,7 @@
 #define MEMSAFE_PROBE_H
 
 #include <kunit/test.h>
+#include <linux/pgtable.h>
 #include <linux/uaccess.h>
 
 static noinline __maybe_unused __no_sanitize_address int probe_read(const void *from)
@@ -32,6 +33,12 @@ fault:
 	pagefault_enable();
 	return -EFAULT;
 }
+
+/* Where an architecture defines none, it is PAGE_KERNEL. */
+#define skip_without_read_only(test) do {					\
+	if (pgprot_val(PAGE_KERNEL_RO) == pgprot_val(PAGE_KERNEL))		\
+		kunit_skip(test, "needs PAGE_KERNEL_RO");			\
+} while (0)
 
 /* UML's nofault accesses are plain ones: a bad address is a panic. */
 #define skip_without_probe(test) do {						\

@@ -229,6 +229,7 @@ static void read_only_mapping_refuses_writes(struct kunit *test)
 	u8 *start;
 
 	skip_without_probe(test);
+	skip_without_read_only(test);
 	pages = alloc_page_array(test, 1);
 	KUNIT_ASSERT_NOT_NULL(test, pages);
 	poke_page(pages[0], 0x11);
@@ -247,6 +248,7 @@ static void two_protections_of_a_page_are_independent(struct kunit *test)
 	struct page **pages;
 
 	skip_without_probe(test);
+	skip_without_read_only(test);
 	pages = alloc_page_array(test, 1);
 	KUNIT_ASSERT_NOT_NULL(test, pages);
 
@@ -262,12 +264,13 @@ static void two_protections_of_a_page_are_independent(struct kunit *test)
 
 static void executable_mapping_is_not_given(struct kunit *test)
 {
+	pgprot_t exec = PAGE_KERNEL_EXEC, nx = pgprot_nx(exec);
 	struct page **pages;
 	struct walk walk;
 	u8 *start;
 
 	skip_without_walk(test);
-	if (IS_ENABLED(CONFIG_UML) || pgprot_val(PAGE_KERNEL_EXEC) == pgprot_val(PAGE_KERNEL))
+	if (pgprot_val(nx) == pgprot_val(exec))
 		kunit_skip(test, "needs a protection against execution in the page tables");
 	pages = alloc_page_array(test, 1);
 	KUNIT_ASSERT_NOT_NULL(test, pages);

@@ -8,6 +8,7 @@
 #define MEMSAFE_WALK_H
 
 #include <kunit/test.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/preempt.h>
@@ -165,7 +166,7 @@ static inline struct walk walk_from(pgd_t *tables, unsigned long addr)
 	p4d_t *p4d;
 	pud_t *pud;
 	pmd_t *pmd;
-	pte_t *pte;
+	pte_t *table, pte;
 
 	if (!walk_entry(&walk, PGD_LEVEL, pgd_val(*pgd), pgd_present(*pgd), false))
 		return walk;
@@ -188,9 +189,12 @@ static inline struct walk walk_from(pgd_t *tables, unsigned long addr)
 		return walk;
 	}
 
-	pte = pte_offset_kernel(pmd, addr);
-	walk_entry(&walk, PTE_LEVEL, pte_val(*pte), pte_present(*pte), true);
-	walk.phys = leaf_phys(pte_pfn(*pte), addr, PAGE_SIZE);
+	/* CONFIG_HIGHPTE: of user memory it may have no address of its own. */
+	table = kmap_local_page(pmd_page(*pmd));
+	pte = table[pte_index(addr)];
+	kunmap_local(table);
+	walk_entry(&walk, PTE_LEVEL, pte_val(pte), pte_present(pte), true);
+	walk.phys = leaf_phys(pte_pfn(pte), addr, PAGE_SIZE);
 	return walk;
 }
 
