@@ -23,7 +23,7 @@
 #include "memsafe_block.h"
 #include "memsafe_probe.h"
 
-enum { ROUNDS = 200, NPAGES = 4 };
+enum { ROUNDS = 32, NPAGES = 4 };
 
 /* What can be mapped and unmapped: pages of its own, or those that are given. */
 struct mapping {
