@@ -451,8 +451,8 @@ def test_a_broken_driver_is_killed_and_a_comment_is_not_built(tmp_path, memsafe,
                     tmp_path / "comment.patch", tmp_path / "broken.patch", timeout=3600)  # fmt: skip
 
     lines = ended.out.splitlines()
-    assert (ended.status, lines[-1]) == (
-        2, "1 killed by assertion, 0 by report, 0 survived, 1 not built, 1 does not build",
+    assert (ended.status, lines[-1:]) == (
+        2, ["1 killed by assertion, 0 by report, 0 survived, 1 not built, 1 does not build"],
     ), ended.out + ended.err  # fmt: skip
     found = json.loads((results / "latest/mutants/dev_access_ignores_permissions.json").read_text())
     assert {killer["kind"] for killer in found["killers"]} == {"assertion"}
