@@ -32,12 +32,15 @@ static inline const char *scratch_dir(void)
 {
 	const char *dir = getenv("MEMSAFE_SCRATCH");
 	struct statfs fs;
+	unsigned int type;
 
 	if (!dir)
 		dir = "/scratch";
 	if (access(dir, W_OK) || statfs(dir, &fs))
 		return NULL;
-	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)
+	/* A signed type on some machines. */
+	type = fs.f_type;
+	if (type == TMPFS_MAGIC || type == RAMFS_MAGIC)
 		return NULL;
 	return dir;
 }

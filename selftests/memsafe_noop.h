@@ -53,6 +53,18 @@
 #define MEMSAFE_NR_MMAP __NR_mmap
 #endif
 
+/* So is posix_fadvise(), which arm has under a name of its own. */
+#if defined(__NR_arm_fadvise64_64)
+#define MEMSAFE_NR_FADVISE __NR_arm_fadvise64_64
+#elif defined(__NR_fadvise64_64)
+#define MEMSAFE_NR_FADVISE __NR_fadvise64_64
+#else
+#define MEMSAFE_NR_FADVISE __NR_fadvise64
+#endif
+#ifndef __NR_fadvise64
+#define __NR_fadvise64 MEMSAFE_NR_FADVISE
+#endif
+
 /* The errno that MEMSAFE_NOOP asks for: 0 for success, -1 for no errno. */
 static inline int noop_errno(const char *wanted)
 {
@@ -111,6 +123,8 @@ static inline bool noop_arm(const char *name, unsigned int nr)
 		nr = MEMSAFE_NR_MMAP;
 	if (nr == __NR_ftruncate)
 		nr = MEMSAFE_NR_FTRUNCATE;
+	if (nr == __NR_fadvise64)
+		nr = MEMSAFE_NR_FADVISE;
 	printf("# noop: %s\n", name);
 	fflush(stdout);
 	return noop_filter(nr, err);
