@@ -39,7 +39,7 @@ struct self {
 /* The lowest byte; NULL where a module can't find it. */
 static const void *interrupt_stack(void)
 {
-#if defined(CONFIG_X86_64) && LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#if defined(CONFIG_X86_64) && !defined(CONFIG_UML) && LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
 	/* It points to the last word. */
 	return this_cpu_read(pcpu_hot.hardirq_stack_ptr) + sizeof(long) - IRQ_STACK_SIZE;
 #else
@@ -47,7 +47,7 @@ static const void *interrupt_stack(void)
 #endif
 }
 
-#ifdef CONFIG_X86_64
+#if defined(CONFIG_X86_64) && !defined(CONFIG_UML)
 #define INTERRUPT_STACK_BYTES IRQ_STACK_SIZE
 #else
 #define INTERRUPT_STACK_BYTES THREAD_SIZE

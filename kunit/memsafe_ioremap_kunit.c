@@ -327,7 +327,7 @@ struct no_range {
 static const struct no_range no_range[] = {
 	{ "no bytes", SZ_1G, 0 },
 	{ "no bytes at 0", 0, 0 },
-	{ "past the last address", (resource_size_t)-PAGE_SIZE, PAGE_SIZE + 1 },
+	{ "past the last address", -(resource_size_t)PAGE_SIZE, PAGE_SIZE + 1 },
 	{ "around all addresses", (resource_size_t)-1, ULONG_MAX },
 };
 

@@ -18,6 +18,7 @@
 #define MEMSAFE_SUITE "memsafe_kasan_blind"
 #include "memsafe_report.h"
 #include "memsafe_access.h"
+#include "memsafe_probe.h"
 
 /* Two pages side by side, each of its own; the neighbour is ours to look at. */
 static void page_has_no_redzone(struct kunit *test)
@@ -136,8 +137,10 @@ enum { AREA_BYTES = 2 * PAGE_SIZE };
 
 static void nothing_is_mapped_beside_a_vmalloc_area(struct kunit *test)
 {
-	u8 *area = vmalloc(AREA_BYTES);
+	u8 *area;
 
+	skip_without_probe(test);
+	area = vmalloc(AREA_BYTES);
 	KUNIT_ASSERT_NOT_NULL(test, area);
 
 	KUNIT_EXPECT_EQ(test, -EFAULT, read_byte_nofault(area - 1));
@@ -151,8 +154,10 @@ static void nothing_is_mapped_beside_a_vmalloc_area(struct kunit *test)
 /* Pages go at once, their addresses when the lazy areas are flushed. */
 static void nothing_is_mapped_where_a_vmalloc_area_was(struct kunit *test)
 {
-	u8 *area = vmalloc(AREA_BYTES);
+	u8 *area;
 
+	skip_without_probe(test);
+	area = vmalloc(AREA_BYTES);
 	KUNIT_ASSERT_NOT_NULL(test, area);
 	KUNIT_ASSERT_EQ(test, 0, read_byte_nofault(area));
 

@@ -138,14 +138,19 @@ static void read_byte(void *p)
 static void use_after_free_is_reported_from_another_context(struct kunit *test)
 {
 	enum context context = *(const enum context *)test->param_value;
-	u8 *object = kmalloc(OBJECT_BYTES, GFP_KERNEL);
-	const struct memsafe_report report = {
+	struct memsafe_report report = {
 		.kind = SLAB_USE_AFTER_FREE, .access = "Read", .size = 1,
-		.address = object, .function = "memsafe_read_byte",
+		.function = "memsafe_read_byte",
 	};
 	bool done = false;
+	u8 *object;
 
+	/* Interrupted in its handler of SIGSEGV, UML prints no stack. */
+	if (IS_ENABLED(CONFIG_UML) && context != IN_WORKER)
+		kunit_skip(test, "needs a stack in the reports of interrupts (not UML)");
+	object = kmalloc(OBJECT_BYTES, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, object);
+	report.address = object;
 	/* It waits in KASAN's quarantine meanwhile. */
 	kfree(object);
 

@@ -319,6 +319,8 @@ static void remap_that_fails_half_way_leaves_nothing_mapped(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, mf);
 	KUNIT_ASSERT_EQ(test, 0, write_debugfs(test, "fail_page_alloc/ignore-gfp-wait", "N"));
+	/* Page tables of arm lie there. */
+	KUNIT_ASSERT_EQ(test, 0, write_debugfs(test, "fail_page_alloc/ignore-gfp-highmem", "N"));
 	KUNIT_ASSERT_EQ(test, 0, write_debugfs(test, "fail_page_alloc/min-order", "0"));
 	KUNIT_ASSERT_EQ(test, 0, write_debugfs(test, "fail_page_alloc/verbose", "0"));
 	mf->arg = &shortage;

@@ -22,6 +22,8 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
+#include "memsafe_probe.h"
+
 /* Threads that do nothing while the case looks at them. */
 enum { SITTERS = 4 };
 
@@ -175,6 +177,7 @@ static void stack_is_guarded(struct kunit *test)
 	const struct end *end = test->param_value;
 	int i;
 
+	skip_without_probe(test);
 	if (!IS_ENABLED(CONFIG_VMAP_STACK))
 		kunit_skip(test, "needs CONFIG_VMAP_STACK=y");
 

@@ -7,8 +7,11 @@
  */
 #include "memsafe.h"
 
-/* A byte inside a page: si_addr is the address of the access, not its page. */
-#define INSIDE 123
+/*
+ * A byte inside a page: si_addr is the address of the access, not its page.
+ * An instruction of any machine may begin there.
+ */
+#define INSIDE 124
 
 FIXTURE(fault_kind)
 {
