@@ -12,6 +12,7 @@
 #include <linux/string.h>
 
 #include "memsafe_block.h"
+#include "memsafe_free_pages.h"
 
 /*
  * Cut a plain block into @nr equal pieces that are freed one by one.  As with
@@ -305,6 +306,25 @@ static void free_pages_exact_frees_every_page(struct kunit *test)
 }
 
 /*
+ * A page of the tail that was never freed has no count either: that none is lost
+ * shows when it is done often enough.
+ */
+static void alloc_pages_exact_loses_no_page(struct kunit *test)
+{
+	enum { ROUNDS = 1024, USED = 9, LOSABLE = ROUNDS * (16 - USED) };
+	long before = count_free_pages();
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		void *start = alloc_pages_exact(USED * PAGE_SIZE, GFP_KERNEL);
+
+		KUNIT_ASSERT_NOT_NULL(test, start);
+		free_pages_exact(start, USED * PAGE_SIZE);
+	}
+	KUNIT_EXPECT_LT(test, before - count_free_pages(), LOSABLE / 2);
+}
+
+/*
  * What the last owner kept in page->private must not be what the next one finds,
  * as a head or as a tail of any block.  A buddy list keeps its order there.
  */
@@ -340,6 +360,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(split_page_leaves_its_neighbours_alone_when_freed),
 	KUNIT_CASE_PARAM(alloc_pages_exact_returns_its_tail, exact_size_gen_params),
 	KUNIT_CASE_PARAM(free_pages_exact_frees_every_page, exact_size_gen_params),
+	KUNIT_CASE(alloc_pages_exact_loses_no_page),
 	KUNIT_CASE_PARAM(freed_page_forgets_its_private, order_gen_params),
 	{}
 };

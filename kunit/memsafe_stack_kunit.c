@@ -15,6 +15,7 @@
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/ptrace.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
@@ -244,15 +245,18 @@ static bool rent_stack(struct tenant *tenant)
 		return false;
 	wait_for_completion(&tenant->moved_in);
 	kthread_stop(task);
+	/* The last reference goes with RCU: delayed_put_task_struct(). */
+	rcu_barrier();
 	return true;
 }
 
 static void fresh_stack_is_zeroed(struct kunit *test)
 {
 	enum { TENANTS = 64 };
-	struct tenant *tenants = kunit_kcalloc(test, TENANTS, sizeof(*tenants), GFP_KERNEL);
+	struct tenant *tenants;
 	int i, before, second_hand = 0;
 
+	tenants = kunit_kcalloc(test, TENANTS, sizeof(*tenants), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, tenants);
 
 	for (i = 0; i < TENANTS && second_hand < 4; i++) {

@@ -368,6 +368,7 @@ TEST_F(edu_driver, owner_needs_cap_sys_rawio)
 	ASSERT_EQ(0, close(self->fd));
 	ASSERT_TRUE(drop_capability(CAP_SYS_RAWIO));
 
+	ACT(openat);
 	EXPECT_ERRNO(EPERM, open(DEVICE, O_RDWR | O_CLOEXEC));
 }
 
