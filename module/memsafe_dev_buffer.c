@@ -11,7 +11,7 @@
 #include <linux/uio.h>
 #include <linux/vmalloc.h>
 
-#include "memsafe_dev_compat.h"
+#include "memsafe_compat.h"
 #include "memsafe_dev.h"
 
 static atomic_long_t memsafe_dev_buffers;

@@ -12,7 +12,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
-#include "memsafe_dev_compat.h"
+#include "memsafe_compat.h"
 #include "memsafe_dev.h"
 
 /* Configuring it into a kernel is a choice; loading a module is made one. */

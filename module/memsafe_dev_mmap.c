@@ -8,7 +8,7 @@
 #include <linux/pagemap.h>
 #include <linux/vmalloc.h>
 
-#include "memsafe_dev_compat.h"
+#include "memsafe_compat.h"
 #include "memsafe_dev.h"
 
 static u32 seen_flags(unsigned int flags)

@@ -20,7 +20,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "memsafe_dev_compat.h"
+#include "memsafe_compat.h"
 #include "memsafe_edu.h"
 
 /* Configuring it into a kernel is a choice; loading a module is made one. */
