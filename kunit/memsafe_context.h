@@ -67,16 +67,24 @@ static inline void run_tasklet(struct tasklet_struct *tasklet)
 	run_errand(container_of(tasklet, struct errand, tasklet));
 }
 
-/* The interrupt finds this task in the kernel, not another one or user space. */
-static inline void interrupt_yourself(struct errand *errand)
+/*
+ * The interrupt finds this task in the kernel: not user space, and not another
+ * task, whose case would be failed by a report.  Preemption is disabled.
+ */
+static inline void wait_for_interrupt(struct errand *errand)
 {
 	unsigned long deadline = jiffies + 10 * HZ;
 
+	while (!READ_ONCE(errand->done) && time_before(jiffies, deadline))
+		cpu_relax();
+}
+
+static inline void interrupt_yourself(struct errand *errand)
+{
 	init_irq_work(&errand->irq_work, run_irq_work);
 	preempt_disable();
 	irq_work_queue(&errand->irq_work);
-	while (!READ_ONCE(errand->done) && time_before(jiffies, deadline))
-		cpu_relax();
+	wait_for_interrupt(errand);
 	preempt_enable();
 	irq_work_sync(&errand->irq_work);
 }
@@ -95,8 +103,10 @@ static inline void start_timer(struct errand *errand, enum hrtimer_mode mode)
 {
 	hrtimer_init(&errand->timer, CLOCK_MONOTONIC, mode);
 	errand->timer.function = run_timer;
+	preempt_disable();
 	hrtimer_start(&errand->timer, ms_to_ktime(1), mode);
-	wait_for_completion_timeout(&errand->end, 10 * HZ);
+	wait_for_interrupt(errand);
+	preempt_enable();
 	hrtimer_cancel(&errand->timer);
 }
 
@@ -125,13 +135,13 @@ static inline bool run_in(struct kunit *test, enum context context, void (*act)(
 		interrupt_yourself(errand);
 		break;
 	case IN_HARD_TIMER:
-		start_timer(errand, HRTIMER_MODE_REL_HARD);
+		start_timer(errand, HRTIMER_MODE_REL_PINNED_HARD);
 		break;
 	case IN_SOFTIRQ:
 		run_bottom_half(errand);
 		break;
 	case IN_SOFT_TIMER:
-		start_timer(errand, HRTIMER_MODE_REL_SOFT);
+		start_timer(errand, HRTIMER_MODE_REL_PINNED_SOFT);
 		break;
 	}
 	return errand->done;

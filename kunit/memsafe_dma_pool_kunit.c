@@ -21,6 +21,8 @@ struct shape {
 
 static const struct shape shapes[] = {
 	{ 64, 64, 0 }, { 100, 4, 0 }, { 24, 16, 256 }, { 1000, 512, 2048 }, { 4096, 4096, 0 },
+	/* Two and a half would fit between two boundaries. */
+	{ 96, 32, 256 },
 };
 
 static void describe_shape(const struct shape *shape, char *desc)

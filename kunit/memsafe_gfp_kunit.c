@@ -156,6 +156,7 @@ static void atomic_allocation_does_not_sleep(struct kunit *test)
 	__free_page(page);
 }
 
+/* Slow: __might_resched() reports once a second at most. */
 static void blocking_allocation_with_irqs_off_is_reported(struct kunit *test)
 {
 	const struct memsafe_report asleep = {
@@ -167,7 +168,6 @@ static void blocking_allocation_with_irqs_off_is_reported(struct kunit *test)
 	if (!IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP))
 		kunit_skip(test, "needs CONFIG_DEBUG_ATOMIC_SLEEP=y");
 	skip_without_console(test);
-	/* __might_resched() reports once a second at most. */
 	schedule_timeout_uninterruptible(HZ + 1);
 
 	EXPECT_REPORT(test, &asleep, page = alloc_with_irqs_off(GFP_KERNEL));
@@ -354,7 +354,7 @@ static struct kunit_case cases[] = {
 			 impossible_order_gen_params),
 	KUNIT_CASE(impossible_order_warns_once),
 	KUNIT_CASE_PARAM(atomic_allocation_does_not_sleep, atomic_flag_gen_params),
-	KUNIT_CASE(blocking_allocation_with_irqs_off_is_reported),
+	KUNIT_CASE_SLOW(blocking_allocation_with_irqs_off_is_reported),
 	KUNIT_CASE(atomic_allocation_reaches_reserves_that_others_do_not),
 	KUNIT_CASE(noretry_allocation_gives_up_silently),
 	KUNIT_CASE_PARAM(injected_failure_reaches_the_caller_once, caller_gen_params),

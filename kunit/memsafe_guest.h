@@ -2,6 +2,7 @@
 /*
  * The kind of guest that a suite needs, one line at file scope:
  *
+ *	MEMSAFE_GUEST("smp");	two CPUs
  *	MEMSAFE_GUEST("pc");	PCI, with the devices that the target file lists
  *	MEMSAFE_GUEST("oops");	alone in a guest that survives an oops
  *

@@ -7,6 +7,7 @@
  */
 #include <kunit/test.h>
 #include <linux/irqflags.h>
+#include <linux/kasan.h>
 #include <linux/kmemleak.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -16,8 +17,11 @@
 #define MEMSAFE_SUITE "memsafe_kasan"
 #include "memsafe_report.h"
 #include "memsafe_access.h"
+#include "memsafe_detects.h"
 
-enum source { SLAB, CACHE, LARGE, PAGES, VMALLOC, STACK, GLOBAL };
+MEMSAFE_DETECTS("KASAN");
+
+enum source { SLAB, CACHE, LARGE, PAGE, PAGES, VMALLOC, STACK, GLOBAL };
 
 /* Odd sizes: the last byte shares its granule of 8 with the first one behind. */
 #define SLAB_BYTES	123
@@ -72,6 +76,9 @@ static const struct memory memory[] = {
 		.freed_inside = "KASAN: invalid-free",
 	}, {
 		/* No redzones; a second free is a VM_BUG_ON. */
+		.name = "page", .source = PAGE, .size = PAGE_SIZE,
+		.freed = "KASAN: use-after-free",
+	}, {
 		.name = "pages", .source = PAGES, .size = PAGE_SIZE << PAGES_ORDER,
 		.freed = "KASAN: use-after-free",
 	}, {
@@ -122,6 +129,8 @@ static noinline void memsafe_free(enum source source, void *p)
 		kfree(p);
 	else if (source == CACHE)
 		kmem_cache_free(cache, p);
+	else if (source == PAGE)
+		__free_page(virt_to_page(p));
 	else if (source == PAGES)
 		__free_pages(virt_to_page(p), PAGES_ORDER);
 	else if (source == VMALLOC)
@@ -139,6 +148,8 @@ static void *allocate(enum source source)
 		return kmem_cache_alloc(cache, GFP_KERNEL);
 	case LARGE:
 		return kmalloc(LARGE_BYTES, GFP_KERNEL);
+	case PAGE:
+		return (void *)__get_free_page(GFP_KERNEL);
 	case PAGES:
 		return (void *)__get_free_pages(GFP_KERNEL, PAGES_ORDER);
 	case VMALLOC:
@@ -172,26 +183,57 @@ static struct loan *borrow(struct kunit *test, enum source source)
 	return loan->start ? loan : NULL;
 }
 
+#ifdef CONFIG_KASAN_VMALLOC
+static bool is_poisoned(u8 *p)
+{
+	return peek(kasan_mem_to_shadow(p));
+}
+#else
+static bool is_poisoned(u8 *p)
+{
+	return false;
+}
+#endif
+
+/*
+ * Before an object at the start of its slab's pages lies a stranger's page.
+ * Before v6.3 ("mm: move debug checks from __vunmap to remove_vm_area") iounmap()
+ * poisoned nothing, and what it had mapped may be a guard page now.
+ */
+static bool has_redzones(const struct memory *m, u8 *start)
+{
+	if (m->source == SLAB || m->source == CACHE)
+		return !PAGE_ALIGNED(start);
+	if (m->source == VMALLOC)
+		return is_poisoned(PTR_ALIGN(start + m->size, PAGE_SIZE));
+	return true;
+}
+
 /*
  * Memory of the kind that the case's parameter names, until the case ends; the
- * stack is lent by the caller.  Before an object at the start of its slab's
- * pages lies a stranger's page: such an object is left out.
+ * stack is lent by the caller.
  */
 static u8 *get_memory(struct kunit *test, u8 *stack)
 {
+	enum { TRIES = 100 };
 	const struct memory *m = test->param_value;
 	struct loan *loan;
+	int i = 0;
 
 	if (m->unseen)
 		kunit_skip(test, "%s", m->needs);
 	if (m->source == STACK)
 		return stack;
+	/* A module's constructors make its redzones; its suites ran before them. */
+	if (m->source == GLOBAL && IS_ENABLED(MODULE) &&
+	    LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0))
+		kunit_skip(test, "needs suites that run after constructors, v6.7");
 	if (m->source == GLOBAL)
 		return global_bytes;
 	do {
 		loan = borrow(test, m->source);
 		KUNIT_ASSERT_NOT_NULL(test, loan);
-	} while (PAGE_ALIGNED(loan->start) && (m->source == SLAB || m->source == CACHE));
+	} while (!has_redzones(m, loan->start) && ++i < TRIES);
 	return loan->start;
 }
 

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Bad accesses that no sanitizer has to see, because they end the task that makes
- * them: there is nothing mapped, or the kernel's own check of a page's count
- * fails.
+ * them: there is nothing mapped, or the kernel's own check of a page's count or
+ * of a list fails.
  */
 #include <kunit/test.h>
 #include <linux/irqflags.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched/task_stack.h>
 #include <linux/vmalloc.h>
 
 #define MEMSAFE_SUITE "memsafe_kasan_oops"
+#include "memsafe_detects.h"
 #include "memsafe_guest.h"
 #include "memsafe_oops.h"
 #include "memsafe_report.h"
 
 MEMSAFE_GUEST("oops");
+MEMSAFE_DETECTS("the trap of a bad access");
 
 /* The functions that a report must name: KASAN does not look before they leap. */
 static noinline __no_sanitize_address void memsafe_read_unchecked(void *p)
@@ -155,6 +158,33 @@ static void second_free_of_a_page_is_a_bug(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, died);
 }
 
+static noinline void memsafe_delete_torn(void *unused)
+{
+	struct list_head first, second;
+
+	INIT_LIST_HEAD(&first);
+	list_add(&second, &first);
+	first.prev = &first;
+	list_del(&second);
+}
+
+static void deletion_from_a_torn_list_is_a_bug(struct kunit *test)
+{
+	static const struct memsafe_report torn = {
+		.kind = "BUG: corrupted list", .function = "memsafe_delete_torn",
+	};
+	bool died = false;
+
+	if (!IS_ENABLED(CONFIG_DEBUG_LIST))
+		kunit_skip(test, "needs CONFIG_DEBUG_LIST=y");
+	if (!IS_ENABLED(CONFIG_BUG_ON_DATA_CORRUPTION))
+		kunit_skip(test, "needs CONFIG_BUG_ON_DATA_CORRUPTION=y");
+
+	EXPECT_REPORT(test, &torn, died = dies_of(memsafe_delete_torn, NULL));
+
+	KUNIT_EXPECT_TRUE(test, died);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(task_that_does_nothing_bad_survives),
 	KUNIT_CASE(access_past_a_vmalloc_area_faults),
@@ -162,6 +192,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(access_through_a_null_pointer_faults),
 	KUNIT_CASE(access_to_the_guard_of_the_own_stack_is_named),
 	KUNIT_CASE(second_free_of_a_page_is_a_bug),
+	KUNIT_CASE(deletion_from_a_torn_list_is_a_bug),
 	{}
 };
 

@@ -16,7 +16,10 @@
 #include <linux/sched.h>
 #include <linux/smp.h>
 
+#include "memsafe_guest.h"
 #include "memsafe_highmem.h"
+
+MEMSAFE_GUEST("smp");
 
 static void each_mapping_keeps_the_task_on_its_cpu(struct kunit *test)
 {

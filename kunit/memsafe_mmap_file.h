@@ -130,7 +130,8 @@ static inline void close_mmap_file(struct kunit *test)
 
 	if (!mf)
 		return;
-	fput(mf->file);
+	unmap_user_memory(test);
+	fput_in_kthread(mf->file);
 	if (!wait_for_completion_timeout(&mf->released, SECONDS * HZ)) {
 		KUNIT_FAIL(test, "the file is still in use %d s after its last mapping", SECONDS);
 		return;
@@ -192,11 +193,6 @@ static inline u8 page_peek(struct page *page, unsigned long offset)
 
 	kunmap_local(kaddr);
 	return value;
-}
-
-static inline int page_maps(struct page *page)
-{
-	return atomic_read(&page->_mapcount) + 1;
 }
 
 /*

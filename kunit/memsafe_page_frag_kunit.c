@@ -9,7 +9,6 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/string.h>
-#include <linux/version.h>
 
 #include "memsafe_block.h"
 
@@ -22,24 +21,13 @@ struct fragments {
 	int nr;
 };
 
-static void drain_cache(struct page_frag_cache *cache)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
-	page_frag_cache_drain(cache);
-#else
-	if (cache->va)
-		__page_frag_cache_drain(virt_to_head_page(cache->va), cache->pagecnt_bias);
-	cache->va = NULL;
-#endif
-}
-
 static void free_fragments(void *ctx)
 {
 	struct fragments *fragments = ctx;
 
 	while (fragments->nr)
 		page_frag_free(fragments->start[--fragments->nr]);
-	drain_cache(&fragments->cache);
+	page_frag_cache_drain(&fragments->cache);
 }
 
 static struct fragments *open_cache(struct kunit *test)
@@ -203,7 +191,7 @@ static void fragment_outlives_its_cache(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, start);
 	memset(start, 'x', size);
 
-	drain_cache(&fragments->cache);
+	page_frag_cache_drain(&fragments->cache);
 
 	KUNIT_EXPECT_EQ(test, 1, page_count(virt_to_head_page(start)));
 	KUNIT_EXPECT_NULL(test, memchr_inv(start, 'x', size));

@@ -68,28 +68,23 @@ static void unmap(struct kunit *test, unsigned long addr)
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, NPAGES * PAGE_SIZE));
 }
 
-static int mapcount(struct page *page)
-{
-	return folio_mapcount(page_folio(page));
-}
-
 static void each_mapping_counts_once(struct kunit *test)
 {
 	struct page *page = set_up_page(test);
 	unsigned long first, second;
 
-	KUNIT_EXPECT_EQ(test, 0, mapcount(page));
+	KUNIT_EXPECT_EQ(test, 0, page_maps(page));
 	first = map_and_touch(test);
-	KUNIT_EXPECT_EQ(test, 1, mapcount(page));
+	KUNIT_EXPECT_EQ(test, 1, page_maps(page));
 	second = map_and_touch(test);
-	KUNIT_EXPECT_EQ(test, 2, mapcount(page));
+	KUNIT_EXPECT_EQ(test, 2, page_maps(page));
 	KUNIT_EXPECT_TRUE(test, page_mapped(page));
 
 	unmap(test, first);
-	KUNIT_EXPECT_EQ(test, 1, mapcount(page));
+	KUNIT_EXPECT_EQ(test, 1, page_maps(page));
 	KUNIT_EXPECT_EQ(test, 'x', user_peek(second + PAGE_SIZE));
 	unmap(test, second);
-	KUNIT_EXPECT_EQ(test, 0, mapcount(page));
+	KUNIT_EXPECT_EQ(test, 0, page_maps(page));
 	KUNIT_EXPECT_FALSE(test, page_mapped(page));
 }
 
@@ -101,7 +96,7 @@ static void second_access_does_not_count(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 'x', user_peek(addr + PAGE_SIZE));
 	KUNIT_EXPECT_EQ(test, 0, user_poke(addr + 2 * PAGE_SIZE - 1, 'y'));
 
-	KUNIT_EXPECT_EQ(test, 1, mapcount(page));
+	KUNIT_EXPECT_EQ(test, 1, page_maps(page));
 }
 
 static void mapping_of_a_bare_pfn_does_not_count(struct kunit *test)
@@ -137,10 +132,10 @@ static void anonymous_page_says_so_while_it_is_mapped(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, PageAnon(page));
 	KUNIT_EXPECT_TRUE(test, folio_test_swapbacked(page_folio(page)));
 	KUNIT_EXPECT_TRUE(test, PageUptodate(page));
-	KUNIT_EXPECT_EQ(test, 1, mapcount(page));
+	KUNIT_EXPECT_EQ(test, 1, page_maps(page));
 
 	KUNIT_EXPECT_EQ(test, 0, vm_munmap(addr, PAGE_SIZE));
-	KUNIT_EXPECT_EQ(test, 0, mapcount(page));
+	KUNIT_EXPECT_EQ(test, 0, page_maps(page));
 	put_page(page);
 }
 

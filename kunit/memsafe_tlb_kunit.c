@@ -21,7 +21,10 @@
 #include <linux/vmalloc.h>
 
 #include "memsafe_block.h"
+#include "memsafe_guest.h"
 #include "memsafe_probe.h"
+
+MEMSAFE_GUEST("smp");
 
 enum { ROUNDS = 32, NPAGES = 4 };
 

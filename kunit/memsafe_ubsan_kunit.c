@@ -9,7 +9,10 @@
 #include <linux/module.h>
 
 #define MEMSAFE_SUITE "memsafe_ubsan"
+#include "memsafe_detects.h"
 #include "memsafe_report.h"
+
+MEMSAFE_DETECTS("UBSAN");
 
 #define LEN 4
 

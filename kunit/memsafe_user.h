@@ -30,12 +30,7 @@ static inline unsigned long user_map_at(struct kunit *test, unsigned long addr,
 					unsigned long prot, unsigned long flags,
 					unsigned long offset)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
 	return kunit_vm_mmap(test, file, addr, len, prot, flags, offset);
-#else
-	kunit_skip(test, "needs kunit_vm_mmap(), v6.11");
-	return -ENOSYS;
-#endif
 }
 
 static inline unsigned long user_map(struct kunit *test, struct file *file,
@@ -99,6 +94,12 @@ static inline struct user_pte user_pte(unsigned long addr)
 	pte = user_pte_locked(addr);
 	mmap_read_unlock(current->mm);
 	return pte;
+}
+
+/* How many PTEs map a page, whatever it is a part of. */
+static inline int page_maps(struct page *page)
+{
+	return atomic_read(&page->_mapcount) + 1;
 }
 
 /* How many pages of a kind, MM_FILEPAGES or MM_ANONPAGES, this mm has mapped. */

@@ -147,6 +147,9 @@ static inline bool walk_entry(struct walk *walk, int level, u64 entry, bool pres
 	walk->mapped = present && is_leaf;
 	if (!present)
 		return false;
+	/* The four entries at the top of PAE allow everything: they have no such bits. */
+	if (IS_ENABLED(CONFIG_X86_PAE) && level > PMD_LEVEL)
+		return true;
 	walk->leaf = entry_permissions(entry, is_leaf);
 	walk->all.write &= walk->leaf.write;
 	walk->all.exec &= walk->leaf.exec;

@@ -26,12 +26,18 @@ struct check {
 	unsigned long user;	/* memory for its answer */
 };
 
+/*
+ * The entries at the top of PAE have no bit for writing: for effective_prot() in
+ * arch/x86/mm/dump_pagetables.c nothing below them is writable.
+ */
 static int open_check(struct kunit *test)
 {
 	struct check *check = kunit_kzalloc(test, sizeof(*check), GFP_KERNEL);
 	struct file_system_type *type = get_fs_type("debugfs");
 	struct vfsmount *mount;
 
+	if (IS_ENABLED(CONFIG_X86_PAE))
+		kunit_skip(test, "needs a check_wx_pages that sees what is writable (not PAE)");
 	if (!check)
 		return -ENOMEM;
 	if (!type)
@@ -99,10 +105,24 @@ static bool make_executable(void *start, bool executable)
 #endif
 }
 
+/* The warning is that of note_wx(), which the compiler may put into note_page(). */
+static const char *check_and_announce(struct kunit *test, const char **seen)
+{
+	struct memsafe_report both = { .kind = "WARNING", .function = "note_page" };
+	const char *answer;
+
+	memsafe_report_watch(test, NULL);
+	answer = check_wx_pages(test);
+	*seen = memsafe_report_seen();
+	if (strstr(*seen, "note_wx"))
+		both.function = "note_wx";
+	memsafe_announce(test, &both);
+	return answer;
+}
+
 static void page_that_is_both_is_found(struct kunit *test)
 {
-	const struct memsafe_report both = { .kind = "WARNING", .function = "note_page" };
-	const char *answer = NULL;
+	const char *answer, *seen;
 	void *start;
 
 	if (!IS_ENABLED(CONFIG_X86) || IS_ENABLED(CONFIG_UML))
@@ -113,9 +133,11 @@ static void page_that_is_both_is_found(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, vfree_action, start));
 	KUNIT_ASSERT_TRUE(test, make_executable(start, true));
 
-	EXPECT_REPORT(test, &both, answer = check_wx_pages(test));
+	answer = check_and_announce(test, &seen);
 
 	make_executable(start, false);
+	KUNIT_EXPECT_TRUE_MSG(test, !strcmp(seen, "WARNING in note_page") ||
+			      !strcmp(seen, "WARNING in note_wx"), "%s", seen);
 	KUNIT_ASSERT_NOT_NULL(test, answer);
 	KUNIT_EXPECT_STREQ(test, "FAILED", answer);
 }
