@@ -219,6 +219,30 @@ TEST_F(dev_access, proc_mem_reads_and_writes_the_buffer)
 	EXPECT_EQ(0xee, device_peek(self->fd, 2 * self->ps + INSIDE));
 }
 
+/* A debugger asks for as much as it likes, of a mapping that begins anywhere. */
+TEST_F(dev_access, proc_mem_goes_on_in_the_next_page)
+{
+	unsigned char *p = map_shared(self->fd, 2 * self->ps, self->ps);
+	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	off_t at = (uintptr_t)p + self->ps - 1;
+	unsigned char bytes[2] = {};
+
+#ifdef __arm__
+	if (maps_pfns(variant->map))
+		SKIP(return, "needs CONFIG_HAVE_IOREMAP_PROT=y");
+#endif
+	ASSERT_MAPPED(p, 2 * self->ps);
+	ASSERT_LE(0, mem);
+
+	ACT(pread64);
+	EXPECT_EQ(2, pread(mem, bytes, 2, at));
+	EXPECT_EQ(device_peek(self->fd, 2 * self->ps - 1), bytes[0]);
+	EXPECT_EQ(device_peek(self->fd, 2 * self->ps), bytes[1]);
+	EXPECT_EQ(2, pwrite(mem, "\xee\xdd", 2, at));
+	EXPECT_EQ(0xee, device_peek(self->fd, 2 * self->ps - 1));
+	EXPECT_EQ(0xdd, device_peek(self->fd, 2 * self->ps));
+}
+
 /* The driver's ->access has to look at the mapping itself. */
 TEST_F(dev_access, proc_mem_does_not_write_to_a_read_only_mapping)
 {

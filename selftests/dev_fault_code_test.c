@@ -244,16 +244,20 @@ TEST_F(dev_fault_signal, neighbour_is_not_affected)
 		     probe_read(self->page));
 }
 
+/* Before v6.4 x86 tried once more to copy what was left after a fault. */
 TEST_F(dev_fault_signal, system_call_gets_efault_and_no_signal)
 {
+	enum { MANY = 100 };
 	int fds[2];
 
 	ASSERT_EQ(0, pipe2(fds, O_NONBLOCK));
-	ASSERT_EQ(0,
-		  inject(self->fd, MEMSAFE_DEV_ON_FAULT, variant->action, 1));
+	ASSERT_EQ(0, inject(self->fd, MEMSAFE_DEV_ON_FAULT, variant->action,
+			    MANY));
 
 	ACT(writev);
 	EXPECT_ERRNO(EFAULT, gather(fds[1], self->page, 1));
+	ASSERT_EQ(0,
+		  inject(self->fd, MEMSAFE_DEV_ON_FAULT, variant->action, 0));
 	EXPECT_EQ(1, gather(fds[1], self->page + INSIDE, 1));
 	EXPECT_EQ(1, read(fds[0], self->neighbour, 1));
 	EXPECT_EQ(INSIDE, peek(self->neighbour));

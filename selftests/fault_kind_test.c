@@ -91,15 +91,6 @@ TEST_F(fault_kind, null_is_not_mapped)
 	EXPECT_FAULT(SIGSEGV, SEGV_MAPERR, NULL, probe_exec(NULL));
 }
 
-/* In the kernel's half of the address space whatever the configuration. */
-#if defined(__x86_64__)
-#define KERNEL_ADDRESS 0xffffffff81000000
-#elif defined(__aarch64__)
-#define KERNEL_ADDRESS 0xffff800080000000
-#elif defined(__i386__) || defined(__arm__)
-#define KERNEL_ADDRESS 0xc8000000
-#endif
-
 /* MAPERR whether something is there or not: the kernel does not tell. */
 TEST_F(fault_kind, kernel_address_is_maperr)
 {
@@ -365,7 +356,7 @@ TEST_F(major, page_from_the_disk_costs_one_major_fault)
 	ASSERT_EQ(1, is_resident(self->page));
 
 	ACT(fadvise64);
-	ASSERT_EQ(0, posix_fadvise(self->fd, 0, 0, POSIX_FADV_DONTNEED));
+	ASSERT_TRUE(drop_cache(self->fd, self->ps));
 	first = cost_of(read_of, self->page);
 	second = cost_of(read_of, self->page);
 

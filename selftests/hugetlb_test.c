@@ -138,6 +138,22 @@ TEST_F(hugetlb, munmap_returns_the_page_to_the_pool)
 	EXPECT_FAULT(SIGSEGV, SEGV_MAPERR, p, probe_read(p));
 }
 
+/* The pool has one page, so it is the same one. */
+TEST_F(hugetlb, page_that_comes_back_from_the_pool_is_zeroed)
+{
+	unsigned char *p = map_huge(self->size, MAP_PRIVATE);
+
+	ASSERT_NE(MAP_FAILED, p);
+	memset(p, 0xa5, self->size);
+	ASSERT_EQ(0, munmap(p, self->size));
+
+	ACT(mmap);
+	p = map_huge(self->size, MAP_SHARED);
+	ASSERT_MAPPED(p, self->size);
+
+	EXPECT_EQ(self->size, first_nonzero(p, self->size));
+}
+
 TEST_F(hugetlb, munmap_inside_a_huge_page_is_einval)
 {
 	unsigned char *p = map_huge(self->size, MAP_PRIVATE);
@@ -164,6 +180,37 @@ TEST_F(hugetlb, mprotect_inside_a_huge_page_is_einval)
 	EXPECT_NO_FAULT(probe_write(p + self->ps));
 	EXPECT_EQ(0, mprotect(p, self->size, PROT_READ));
 	EXPECT_FAULT(SIGSEGV, SEGV_ACCERR, p, probe_write(p));
+}
+
+/* What is less than a huge page is rounded away: nothing is lost by it. */
+TEST_F(hugetlb, dontneed_drops_whole_huge_pages_only)
+{
+	unsigned char *p = map_huge(self->size, MAP_PRIVATE);
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_TRUE(poke(p, 7));
+
+	ACT(madvise);
+	EXPECT_ERRNO(EINVAL, madvise(p + self->ps, self->ps, MADV_DONTNEED));
+	EXPECT_EQ(0, madvise(p, self->size - self->ps, MADV_DONTNEED));
+	EXPECT_EQ(7, peek(p));
+	ASSERT_EQ(0, madvise(p, self->size, MADV_DONTNEED));
+	EXPECT_EQ(1, meminfo_kb("HugePages_Free"));
+	EXPECT_EQ(0, peek(p));
+}
+
+TEST_F(hugetlb, remove_punches_the_page_out_of_a_shared_object)
+{
+	unsigned char *p = map_huge(self->size, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_TRUE(poke(p, 7));
+
+	ACT(madvise);
+	ASSERT_EQ(0, madvise(p, self->size, MADV_REMOVE));
+
+	EXPECT_FALSE(is_present(p));
+	EXPECT_EQ(0, peek(p));
 }
 
 TEST_F(hugetlb, shared_store_of_a_child_is_seen)

@@ -28,6 +28,7 @@
 #include "memsafe_probe.h"
 #include "memsafe_noop.h"
 #include "memsafe_proc.h"
+#include "memsafe_resident.h"
 #include "memsafe_map.h"
 #include "memsafe_task.h"
 

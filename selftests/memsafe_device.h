@@ -9,7 +9,6 @@
 #include "memsafe.h"
 
 #include <sys/ioctl.h>
-#include <sys/uio.h>
 
 #include "memsafe_dev_uapi.h"
 
@@ -99,17 +98,6 @@ static inline int device_inject(int fd, uint32_t handler, uint32_t action,
 	};
 
 	return ioctl(fd, MEMSAFE_DEV_INJECT, &inject) ? errno : 0;
-}
-
-/*
- * write() by another system call: as the act of a test, write() would silence
- * the harness too.
- */
-static inline ssize_t gather(int fd, const void *p, size_t len)
-{
-	struct iovec from = { .iov_base = (void *)p, .iov_len = len };
-
-	return writev(fd, &from, 1);
 }
 
 /* Does a mapping of this kind hold references to its pages? */

@@ -10,12 +10,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "memsafe_proc.h"
 
 #define PROT_RW (PROT_READ | PROT_WRITE)
+
+/* In the kernel's half of the address space whatever the configuration. */
+#if defined(__x86_64__)
+#define KERNEL_ADDRESS 0xffffffff81000000
+#elif defined(__aarch64__)
+#define KERNEL_ADDRESS 0xffff800080000000
+#elif defined(__i386__) || defined(__arm__)
+#define KERNEL_ADDRESS 0xc8000000
+#endif
 
 enum backing {
 	ANON, /* MAP_ANONYMOUS */
@@ -101,11 +111,30 @@ static inline int backing_open(enum backing backing, size_t len)
 	return fd < 0 ? -2 : fd;
 }
 
+/* Is there a file that read() and write() reach, too? */
+static inline bool has_file(enum backing backing)
+{
+	return backing == SHMEM || backing == DISK;
+}
+
 /* What MAP_SHARED or MAP_PRIVATE in @sharing becomes for @backing. */
 static inline int backing_flags(enum backing backing, int sharing)
 {
 	return backing == ANON ? sharing | MAP_ANONYMOUS : sharing;
 }
+
+/* One variant, of a fixture with these two, for each kind of memory. */
+#define BACKING(fixture, name, kind, how)        \
+	FIXTURE_VARIANT_ADD(fixture, name)       \
+	{                                        \
+		.backing = kind, .sharing = how, \
+	}
+#define BACKINGS(fixture)                                \
+	BACKING(fixture, anon, ANON, MAP_PRIVATE);       \
+	BACKING(fixture, anon_shared, ANON, MAP_SHARED); \
+	BACKING(fixture, shmem, SHMEM, MAP_SHARED);      \
+	BACKING(fixture, file, DISK, MAP_SHARED);        \
+	BACKING(fixture, file_private, DISK, MAP_PRIVATE)
 
 /*
  * @len bytes of address space, @align aligned, where nothing is mapped now:
@@ -141,6 +170,47 @@ static inline void *map_alone(size_t len, int prot, int flags, int fd)
 	if (fd == -1)
 		flags |= MAP_ANONYMOUS;
 	return mmap(p + ps, len, prot, flags | MAP_FIXED_NOREPLACE, fd, 0);
+}
+
+/*
+ * write() by another system call: as the act of a test, write() would silence
+ * the harness too.
+ */
+static inline ssize_t gather(int fd, const void *p, size_t len)
+{
+	struct iovec from = { .iov_base = (void *)p, .iov_len = len };
+
+	return writev(fd, &from, 1);
+}
+
+/* The size of a transparent huge page; 0: the kernel has none. */
+static inline size_t thp_size(void)
+{
+	long size = sysctl_get(
+		"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
+
+	return size > 0 ? size : 0;
+}
+
+/*
+ * One private transparent huge page of zeros, present, in a mapping of its
+ * own; NULL: none is to be had.
+ */
+static inline void *map_thp(void)
+{
+	size_t size = thp_size();
+	char *p = MAP_FAILED;
+
+	if (size)
+		p = free_range(size, size);
+	if (p == MAP_FAILED ||
+	    mmap(p, size, PROT_RW,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+		 0) != p ||
+	    madvise(p, size, MADV_HUGEPAGE))
+		return NULL;
+	*(volatile char *)p = 0;
+	return smaps_kb(p, "AnonHugePages") == (long)size / 1024 ? p : NULL;
 }
 
 /* Writes @len bytes that depend on @seed and on their place. */

@@ -43,6 +43,13 @@
 #define MEMSAFE_NR_FTRUNCATE __NR_ftruncate
 #endif
 
+/* So does its fcntl(). */
+#ifdef __NR_fcntl64
+#define MEMSAFE_NR_FCNTL __NR_fcntl64
+#else
+#define MEMSAFE_NR_FCNTL __NR_fcntl
+#endif
+
 /* libc's mmap() is mmap2 wherever that exists, even beside an old mmap. */
 #ifdef __NR_mmap2
 #define MEMSAFE_NR_MMAP __NR_mmap2
@@ -123,6 +130,8 @@ static inline bool noop_arm(const char *name, unsigned int nr)
 		nr = MEMSAFE_NR_MMAP;
 	if (nr == __NR_ftruncate)
 		nr = MEMSAFE_NR_FTRUNCATE;
+	if (nr == __NR_fcntl)
+		nr = MEMSAFE_NR_FCNTL;
 	if (nr == __NR_fadvise64)
 		nr = MEMSAFE_NR_FADVISE;
 	printf("# noop: %s\n", name);
@@ -140,13 +149,16 @@ static inline void noop_arm_probe(void)
 	probe_disabled = true;
 }
 
-/* @name: the system call that the next statement makes, as in __NR_<name>. */
-#define ACT(name)                                                         \
+/* The next statement makes system call @nr, which a variant calls @name. */
+#define ACT_NR(name, nr)                                                  \
 	do {                                                              \
-		if (!noop_arm(#name, __NR_##name))                        \
+		if (!noop_arm(name, nr))                                  \
 			SKIP(return, "needs CONFIG_SECCOMP_FILTER=y and " \
 				     "a valid MEMSAFE_NOOP");             \
 	} while (0)
+
+/* @name: the system call that the next statement makes, as in __NR_<name>. */
+#define ACT(name) ACT_NR(#name, __NR_##name)
 
 /*
  * The act is the access of a probe: under MEMSAFE_NOOP, whatever its value,

@@ -45,10 +45,14 @@ static inline void probe_handler(int signal, siginfo_t *info, void *context)
 
 	(void)context;
 	if (!state->active) {
-		/* Not ours: the instruction runs again and kills us. */
+		/*
+		 * Not ours, so it kills us: also where there is no instruction to
+		 * run again, as when the harness forwards the end of a test.
+		 */
 		struct sigaction dfl = { .sa_handler = SIG_DFL };
 
 		sigaction(signal, &dfl, NULL);
+		raise(signal);
 		return;
 	}
 	state->fault.signal = signal;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the kernel says about our memory: /proc, mincore() and getrusage().
+ * What the kernel says about our memory: /proc and getrusage().
  *
  * None of it allocates memory: a reader must not change what it reads, and
  * has to work under RLIMIT_AS and while mmap() does nothing.
@@ -80,14 +80,17 @@ struct vma {
 	char perms[5]; /* as in "rw-p" */
 	uint64_t offset; /* bytes */
 	uint64_t inode;
+	char name[64]; /* a path or as in "[heap]"; empty: none */
 };
 
 static inline bool vma_parse(const char *line, struct vma *vma)
 {
+	vma->name[0] = 0;
 	return sscanf(line,
-		      "%" SCNxPTR "-%" SCNxPTR " %4s %" SCNx64 " %*s %" SCNu64,
+		      "%" SCNxPTR "-%" SCNxPTR " %4s %" SCNx64 " %*s %" SCNu64
+		      " %63[^\n]",
 		      &vma->start, &vma->end, vma->perms, &vma->offset,
-		      &vma->inode) == 5;
+		      &vma->inode, vma->name) >= 5;
 }
 
 /* The mapping that @addr is in; false when there is none. */
@@ -102,6 +105,20 @@ static inline bool find_vma(const volatile void *addr, struct vma *vma)
 		found = vma_parse(lines.line, vma) &&
 			vma->start <= (uintptr_t)addr &&
 			(uintptr_t)addr < vma->end;
+	lines_close(&lines);
+	return found;
+}
+
+/* The first mapping called @name, as in "[heap]"; false when there is none. */
+static inline bool find_named_vma(const char *name, struct vma *vma)
+{
+	struct line_reader lines;
+	bool found = false;
+
+	if (!lines_open(&lines, "/proc/self/maps"))
+		return false;
+	while (!found && lines_next(&lines))
+		found = vma_parse(lines.line, vma) && !strcmp(vma->name, name);
 	lines_close(&lines);
 	return found;
 }
@@ -231,40 +248,6 @@ static inline bool sysctl_set(const char *path, long value)
 	done = write(fd, buf, len) == len;
 	close(fd);
 	return done;
-}
-
-/* mincore() of one page: 1 resident, 0 not, -1 not mapped. */
-static inline int is_resident(const volatile void *addr)
-{
-	size_t ps = page_size();
-	unsigned char vec;
-
-	if (mincore((void *)((uintptr_t)addr & ~(ps - 1)), 1, &vec))
-		return -1;
-	return vec & 1;
-}
-
-static inline size_t resident_pages(const volatile void *addr, size_t len)
-{
-	size_t ps = page_size();
-	size_t count = 0;
-
-	for (size_t off = 0; off < len; off += ps)
-		count += is_resident((const volatile char *)addr + off) == 1;
-	return count;
-}
-
-/* Does each page of the range belong to a mapping? */
-static inline bool is_mapped(const volatile void *addr, size_t len)
-{
-	size_t ps = page_size();
-
-	if (addr == MAP_FAILED)
-		return false;
-	for (size_t off = 0; off < len; off += ps)
-		if (is_resident((const volatile char *)addr + off) < 0)
-			return false;
-	return true;
 }
 
 /* Documentation/admin-guide/mm/pagemap.rst */

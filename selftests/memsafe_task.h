@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -63,6 +64,19 @@ static inline int store_seven(void *p)
 static inline int signal_of_write(void *p)
 {
 	return probe_write(p).signal;
+}
+
+/*
+ * For what the kernel keeps a batch of for each CPU, such as pages on their way
+ * to a list: a call that empties the batch empties this CPU's.
+ */
+static inline bool stay_on_this_cpu(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(sched_getcpu(), &cpus);
+	return !sched_setaffinity(0, sizeof(cpus), &cpus);
 }
 
 /* Soft limit only: what one test of a process lowers, it can raise again. */

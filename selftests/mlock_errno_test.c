@@ -43,6 +43,18 @@ TEST_F(mlock_errno, mlock_over_a_hole_is_enomem)
 	EXPECT_TRUE(is_locked(self->p));
 }
 
+TEST_F(mlock_errno, range_that_ends_in_a_hole_is_enomem)
+{
+	ASSERT_EQ(0, munmap(self->p + self->len - self->ps, self->ps));
+
+	ACT(mlock);
+	EXPECT_ERRNO(ENOMEM, mlock(self->p, self->len));
+	EXPECT_UNMAPPED(self->p + self->len - self->ps, self->ps);
+	EXPECT_ERRNO(ENOMEM, munlock(self->p, self->len));
+	EXPECT_EQ(0, mlock(self->p, self->ps));
+	EXPECT_TRUE(is_locked(self->p));
+}
+
 TEST_F(mlock_errno, munlock_over_a_hole_is_enomem)
 {
 	ASSERT_EQ(0, munmap(self->p + self->ps, self->ps));

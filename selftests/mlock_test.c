@@ -4,7 +4,6 @@
  * the page table and counted as locked, in whole pages, without stacking; and
  * gone again after munlock(). Limits are in mlock_limit_test.c.
  */
-#include <sched.h>
 
 #include "memsafe.h"
 
@@ -316,16 +315,6 @@ TEST_F(mlock, is_not_inherited_by_a_child)
 static bool is_unevictable(const unsigned char *p)
 {
 	return kpageflags(p) & KPF_UNEVICTABLE;
-}
-
-/* A page goes to its list in batches of one CPU: stay on this one. */
-static bool stay_on_this_cpu(void)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(sched_getcpu(), &set);
-	return !sched_setaffinity(0, sizeof(set), &set);
 }
 
 TEST_F(mlock, page_is_unevictable_until_munlock)

@@ -137,7 +137,7 @@ TEST_F(mprotect, range_over_several_mappings_changes_all)
 	ACT(mprotect);
 	ASSERT_EQ(0, mprotect(self->p, self->len, PROT_READ));
 
-	EXPECT_EQ(1, count_vmas(self->p, self->len));
+	ASSERT_EQ(1, count_vmas(self->p, self->len));
 	EXPECT_EQ(self->len, first_other(self->p, self->len, 0x11));
 	EXPECT_FAULT(SIGSEGV, SEGV_ACCERR, self->p, probe_write(self->p));
 }
@@ -222,6 +222,16 @@ TEST_F(mprotect, range_with_a_hole_is_enomem)
 	EXPECT_UNMAPPED(hole, self->ps);
 	EXPECT_EQ(0, mprotect(hole + self->ps, self->ps, PROT_NONE));
 	EXPECT_EQ(-1, peek(hole + self->ps));
+}
+
+TEST_F(mprotect, range_that_ends_in_a_hole_is_enomem)
+{
+	ACT(mprotect);
+	EXPECT_ERRNO(ENOMEM,
+		     mprotect(self->p, self->len + self->ps, PROT_READ));
+	EXPECT_UNMAPPED(self->p + self->len, self->ps);
+	EXPECT_EQ(0, mprotect(self->p, self->len, PROT_NONE));
+	EXPECT_EQ(-1, peek(self->p));
 }
 
 /* Any file will do that is open for reading only: this program. */
