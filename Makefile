@@ -7,6 +7,7 @@ KERNEL  ?=
 PYTHON  := /usr/bin/python3
 MEMSAFE := $(PYTHON) runner/memsafe.py
 tree    := $(if $(KERNEL),--kernel $(KERNEL))
+tested  := x86_64-kasan arm-highmem-kasan i386-highmem
 status   = s=$$?; echo "make $@: exit status $$s"; exit $$s
 
 help:	## this text
@@ -22,9 +23,14 @@ kunit: python	## the KUnit suites in User Mode Linux, by the kernel's own kunit.
 noop: python	## every test must notice when its system call does nothing
 	@$(MEMSAFE) noop --target $(TARGET) $(tree); $(status)
 
-test: python	## the project's own tests
+gate: python	## TREE=/path/to/linux BASE=rev PATCH=file: does a patch make it worse?
+	@$(MEMSAFE) gate --target $(TARGET) --tree $(TREE) --base $(BASE) --patch $(PATCH); $(status)
+
+test: python	## the project's own tests, side by side on kernels that are built first
 	@$(MEMSAFE) setup test
-	@$(PYTHON) -m pytest -q -p no:cacheprovider runner/tests; $(status)
+	@set -e; for target in $(tested); do $(MEMSAFE) build --target $$target >/dev/null; done
+	@$(PYTHON) -m pytest -q -p no:cacheprovider -n $(shell nproc) --dist loadfile runner/tests; \
+		$(status)
 
 mutants: python	## kernels and drivers with one bug each: the tests must notice
 	@$(MEMSAFE) mutate --target $(TARGET) $(tree) configs/mutants; $(status)
@@ -38,4 +44,4 @@ clean:	## remove results
 python:
 	@test -x $(PYTHON) || apt-get install -y -q python3
 
-.PHONY: help check kunit noop mutants test bench clean python
+.PHONY: help check kunit noop mutants gate test bench clean python

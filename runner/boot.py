@@ -17,20 +17,25 @@ from pathlib import Path
 import slots
 from build import cpus as host_cpus
 from cache import Cache
-from errors import NoVerdict
+from errors import NoVerdict, Stopped
 from frames import BadFrame, Frame, FrameReader
 from proc import Commands, printable, spawn
 from progress import Progress
+from stop import Stop
 from target import Qemu
 
 KVM_PROBE_S = 5.0
+POLL_S = 0.5
 CONSOLE_LIMIT = 64 << 20
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What one guest boots: files, and the words added to the command line."""
+    """What one guest boots: files, and the words added to the command line.
+    What is written to the `spare` disk is gone with the guest.
+    `durable` is one more disk, raw; every write and flush of it goes into `log` too
+    (the kernel's dm-log-writes format), when there is one."""
 
     qemu: Qemu
     image: Path
@@ -39,7 +44,11 @@ class Machine:
     disk: Path | None
     accel: str
     cmdline: str = ""
+    spare: Path | None = None
     restore: str = ""
+    durable: Path | None = None
+    log: Path | None = None
+    driver: Path | None = None
 
 
 class GuestGone(Exception):
@@ -47,12 +56,19 @@ class GuestGone(Exception):
 
 
 class Guest:
-    """A running guest: commands in, frames out."""
+    """A running guest: commands in, frames out.  Who waits for it is Stopped when
+    `stop` is set."""
 
     def __init__(
-        self, child: subprocess.Popen[bytes], port: socket.socket, qmp: socket.socket, console: Path
+        self,
+        child: subprocess.Popen[bytes],
+        port: socket.socket,
+        qmp: socket.socket,
+        console: Path,
+        stop: Stop,
     ) -> None:
         self._child = child
+        self._stop = stop
         self._port = port
         self._qmp = qmp
         self._console = console
@@ -72,7 +88,9 @@ class Guest:
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            ready, _, _ = select.select([self._port], [], [], min(left, 0.5))
+            if self._stop.is_set():
+                raise Stopped
+            ready, _, _ = select.select([self._port], [], [], min(left, POLL_S))
             if ready:
                 self._receive()
             elif self.console_size() > CONSOLE_LIMIT:
@@ -97,11 +115,16 @@ class Guest:
 
     def wait_end(self, seconds: float) -> bool:
         """Wait for QEMU to end by itself; False when it does not."""
-        try:
-            self._child.wait(seconds)
-            return True
-        except subprocess.TimeoutExpired:
-            return False
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if self._stop.is_set():
+                raise Stopped
+            try:
+                self._child.wait(min(left, POLL_S))
+                return True
+            except subprocess.TimeoutExpired:
+                pass
+        return False
 
     def snapshot(self, name: str) -> None:
         """Save the whole guest into its qcow2 disk; Machine.restore continues
@@ -109,6 +132,11 @@ class Guest:
         answer = self._ask("human-monitor-command", {"command-line": f"savevm {name}"})
         if answer:
             raise NoVerdict(f"QEMU can't save the guest: {answer.strip()}")
+
+    def cut_power(self) -> None:
+        """End QEMU at once: nothing of it gets a chance to write."""
+        self._child.kill()
+        self._child.wait()
 
     def _ask(self, command: str, arguments: dict[str, str]) -> str:
         with self._qmp.makefile("rw", encoding="utf-8", newline="\n") as qmp:
@@ -158,6 +186,12 @@ def command(machine: Machine, console: Path, port_fd: int, qmp_fd: int) -> list[
         argv += _disk("payload", machine.payload, "raw,readonly=on", qemu.bus)
     if machine.disk:
         argv += _disk("scratch", machine.disk, "qcow2,discard=unmap", qemu.bus)
+    if machine.spare:
+        argv += _disk("spare", machine.spare, "qcow2,snapshot=on", qemu.bus)
+    if machine.durable:
+        argv += _durable(machine.durable, machine.log, qemu.bus)
+    if machine.driver:
+        argv += _disk("driver", machine.driver, "raw,readonly=on", qemu.bus)
     if machine.restore:
         argv += ["-loadvm", machine.restore]
     return [*argv, *qemu.args]
@@ -177,14 +211,34 @@ def _disk(serial: str, path: Path, options: str, bus: str) -> list[str]:
     ]  # fmt: skip
 
 
+def _durable(path: Path, log: Path | None, bus: str) -> list[str]:
+    driver = "driver=raw"
+    parts = [f"file.driver=file,file.filename={path}"]
+    if log:
+        # The log counts its entries after each of them, not only at a flush.
+        driver = "driver=blklogwrites,log-super-update-interval=1"
+        parts.append(f"log.driver=file,log.filename={log}")
+    return [
+        "-blockdev", ",".join([driver, "node-name=durable", *parts]),
+        "-device", f"virtio-blk-{bus},drive=durable,serial=durable",
+    ]  # fmt: skip
+
+
 @contextmanager
 def boot(
-    machine: Machine, console: Path, log: Path, commands: Commands, progress: Progress
+    machine: Machine,
+    console: Path,
+    log: Path,
+    commands: Commands,
+    progress: Progress,
+    stop: Stop | None = None,
 ) -> Iterator[Guest]:
     """A guest from power-on to its end; it is killed when the block is left.
-    Its vCPUs are taken from the cores that all runs on the host share."""
+    Its vCPUs are taken from the cores that all runs on the host share.  Waiting for
+    them, or for the guest, is Stopped by `stop`."""
     total = host_cpus()
-    with slots.cores(machine.qemu.cpus, total, progress.say):
+    stop = stop or Stop()
+    with slots.cores(machine.qemu.cpus, total, progress.say, stop):
         port, port_end = socket.socketpair()
         qmp, qmp_end = socket.socketpair()
         with port, port_end, qmp, qmp_end, log.open("ab") as output:
@@ -195,7 +249,7 @@ def boot(
             with spawn(argv, stdout=output, pass_fds=fds) as child:
                 port_end.close()
                 qmp_end.close()
-                yield Guest(child, port, qmp, console)
+                yield Guest(child, port, qmp, console, stop)
 
 
 def overlay_disk(base: Path, path: Path, commands: Commands) -> Path:

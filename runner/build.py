@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import jail
 import overlay
 import target as targets
 from cache import Cache
@@ -44,7 +45,8 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Builder:
-    """What every build step needs: where things are and how to start them."""
+    """What every build step needs: where things are and how to start them.  With a
+    jail everything that a tree brings along runs in it."""
 
     cache: Cache
     commands: Commands
@@ -52,6 +54,7 @@ class Builder:
     jobs: int
     log: Path
     seconds: dict[str, float] = field(default_factory=dict)
+    jail: jail.Jail | None = None
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -62,9 +65,11 @@ class Builder:
         finally:
             self.seconds[part] = self.seconds.get(part, 0.0) + time.monotonic() - begin
 
-    def make(self, target: Target, arguments: list[str], what: str) -> None:
-        """kbuild for a target.  NotBuilt with the last lines when it fails."""
+    def make(self, target: Target, arguments: list[str], what: str, *writes: Path) -> None:
+        """kbuild for a target; `writes` are the folders that it may change.  NotBuilt
+        with the last lines when it fails."""
         argv = ["make", f"-j{self.jobs}", *arguments, *kbuild_variables(target)]
+        argv = self.jail.wrap(argv, *writes) if self.jail else argv
         count = 0
 
         def on_line(line: str) -> None:
@@ -81,8 +86,10 @@ class Builder:
             raise NotBuilt("\n".join([f"{what} does not build:", *lines, f"log: {self.log}"]))
 
     def environment(self) -> Mapping[str, str]:
-        """ccache keeps its objects with ours and forgets where they were built."""
+        """ccache keeps its objects with ours and forgets where they were built.  What
+        is built in a jail only takes from it."""
         return {
+            **({"CCACHE_READONLY": "1", "CCACHE_TEMPDIR": jail.TMP} if self.jail else {}),
             "CCACHE_DIR": str(self.cache.root / "ccache"),
             "CCACHE_BASEDIR": str(self.cache.root),
             "CCACHE_NOHASHDIR": "1",
@@ -136,6 +143,7 @@ def kernel(target: Target, source: Source, extra: str, builder: Builder) -> Iter
     if target.arch == "um" or not target.make_targets:
         raise NoVerdict(f"{target.name} has no kernel to build")
     source = _clean(source, builder)
+    target = targets.for_version(target, source.version)
     fragments = targets.fragment_text(target) + targets.older_text(source.version)
     fragments += "\n" + extra
     compiler = compiler_version(target, builder.commands)
@@ -192,7 +200,7 @@ def _build(target: Target, source: Source, fragments: str, folder: Path, builder
     builder.progress.step(f"build Linux {source.version} for {target.name}")
     place = ["-C", str(source.path), f"O={folder}"]
     with builder.timed("build"):
-        builder.make(target, [*place, *target.make_targets], f"Linux {source.version}")
+        builder.make(target, [*place, *target.make_targets], f"Linux {source.version}", folder)
 
 
 def _configure(
@@ -203,13 +211,13 @@ def _configure(
     place = ["-C", str(source.path), f"O={folder}"]
     config = folder / ".config"
     before = config.read_bytes() if config.exists() else b""
-    builder.make(target, [*place, "tinyconfig"], "the configuration")
+    builder.make(target, [*place, "tinyconfig"], "the configuration", folder)
     if builder.commands.dry:
         builder.commands.show(f"cat fragments of {target.name} >> {config}")
-        return builder.make(target, [*place, "olddefconfig"], "the configuration")
+        return builder.make(target, [*place, "olddefconfig"], "the configuration", folder)
     with config.open("a") as file:
         file.write(fragments)
-    builder.make(target, [*place, "olddefconfig"], "the configuration")
+    builder.make(target, [*place, "olddefconfig"], "the configuration", folder)
     targets.check_config(targets.requested(fragments), config.read_text())
     if before and before != config.read_bytes():
         builder.progress.say("the configuration has changed: building again")

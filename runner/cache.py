@@ -9,6 +9,7 @@ cache wait for each other; what is held is never pruned.
 from __future__ import annotations
 
 import fcntl
+import json
 import math
 import os
 import shutil
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from errors import NoVerdict
 
-KINDS = ("sources", "headers", "kernels", "stages", "images", "overlays", "baselines")
+KINDS = ("sources", "headers", "kernels", "stages", "images", "overlays", "baselines", "snapshots")
 DEFAULT_CAP_GIB = 30
 
 
@@ -76,21 +77,45 @@ class Cache:
         for kind in KINDS:
             folder = self.root / kind
             for path in folder.iterdir() if folder.is_dir() else ():
-                found.append(Entry(path, _size(path), path.stat().st_mtime))
+                try:
+                    found.append(Entry(path, _size(path), path.stat().st_mtime))
+                except FileNotFoundError:  # renamed by who made it, or pruned, just now
+                    continue
         return sorted(found, key=lambda entry: entry.used)
+
+    def keep_within(self, cap: int) -> None:
+        """prune(), unless no entry has come or gone since this was last asked: to
+        add up every file of the cache takes seconds."""
+        stamp = self.root / "locks" / "pruned"
+        now = json.dumps([cap, self._changed()])
+        try:
+            if stamp.read_text() == now:
+                return
+        except FileNotFoundError:
+            pass
+        if not self.prune(cap):
+            stamp.write_text(now)
+
+    def _changed(self) -> list[int]:
+        """When an entry of each kind came or went last, in ns."""
+        folders = (self.root / kind for kind in KINDS)
+        return [folder.stat().st_mtime_ns if folder.is_dir() else 0 for folder in folders]
 
     def prune(self, cap: int) -> list[Entry]:
         """Remove least recently used entries until the rest fits into `cap`
-        bytes; returns what was removed.  Entries in use stay."""
-        entries = self.entries()
-        excess = sum(entry.size for entry in entries) - cap
+        bytes; returns what was removed.  Entries in use stay.  One run at a
+        time prunes: two would remove twice what is too much, and each other's."""
         removed = []
-        for entry in entries:
-            if excess <= 0:
-                break
-            if self._remove(entry.path):
-                removed.append(entry)
-                excess -= entry.size
+        with self._lock_file("prune", "all") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            entries = self.entries()
+            excess = sum(entry.size for entry in entries) - cap
+            for entry in entries:
+                if excess <= 0:
+                    break
+                if self._remove(entry.path):
+                    removed.append(entry)
+                    excess -= entry.size
         return removed
 
     def _remove(self, path: Path) -> bool:
@@ -102,7 +127,10 @@ class Cache:
                 return False
             # Renamed first: a removal that is cut short leaves no half entry.
             doomed = path.with_name(f".removed-{os.getpid()}-{time.monotonic_ns()}")
-            path.rename(doomed)
+            try:
+                path.rename(doomed)
+            except FileNotFoundError:  # whoever made it gave it its name just now
+                return False
             whole = doomed.is_dir() and not doomed.is_symlink()
             shutil.rmtree(doomed) if whole else doomed.unlink()
         return True

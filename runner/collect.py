@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Run jobs in guests and write down what happens: console.log, results.ktap,
-run.json.  No opinion about it: that is the judge's.
+"""Run jobs in guests, as many side by side as the host's cores allow, and write
+down what happens: console.log, results.ktap, run.json.  No opinion about it: that
+is the judge's.
 
 A guest that panics, hangs or goes silent ends only the job that did it: the
 rest goes on in a fresh one.
@@ -8,34 +9,68 @@ rest goes on in a fresh one.
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import boot
-import target as targets
+import build
 from boot import Guest, GuestGone, Machine
-from errors import NoVerdict
-from frames import Frame
+from errors import NoVerdict, Stopped
+from lanes import Batch, Ledger, batches
 from proc import Commands
 from progress import Progress
-from record import GuestResult, Job, JobResult, Run
+from record import GuestResult, JobResult, Run
+from stop import Stop
+from talk import Greeting, Talk
 from target import Target
 
-# The first boot happens before the guest's speed is known.
-UNKNOWN_SPEED = 4.0
-GRACE_S = 10.0
-LEAKS_S = 120.0
-QUIT_S = 20.0
-MARKS_LIMIT = 10000
+# What QEMU calls the state in the disk of a snapshot.
+TAG = "ready"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A booted guest that others go on from: the disk with its state in it, and what
+    it has said.  `folder` is there when both are."""
+
+    folder: Path
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "guest.qcow2"
+
+    def greeting(self) -> Greeting | None:
+        """None when there is no snapshot yet."""
+        try:
+            return Greeting(**json.loads((self.folder / "greeting.json").read_text()))
+        except OSError:
+            return None
+
+    def keep(self, disk: Path, greeting: Greeting) -> None:
+        """A copy of the disk as it is now; whoever was first has made it."""
+        half = self.folder.with_name(f"{self.folder.name}.{os.getpid()}.half")
+        half.mkdir()
+        shutil.copyfile(disk, half / "guest.qcow2")
+        (half / "greeting.json").write_text(json.dumps(asdict(greeting)))
+        try:
+            half.rename(self.folder)
+        except OSError:
+            shutil.rmtree(half)
 
 
 @dataclass(frozen=True)
 class Collector:
     """`folder` is the results folder of a target, `scratch` a temporary one;
     `machine` is the main guest's.
-    `environment` is given to every program as VAR=value words."""
+    `environment` is given to every program as VAR=value words.  Guests go on from
+    `snapshot`; where there is none yet, the first one makes it.  When `enough` says
+    so of a job and what it has printed, no other is begun."""
 
     target: Target
     machine: Machine
@@ -45,232 +80,108 @@ class Collector:
     progress: Progress
     environment: tuple[str, ...] = ()
     leaks: bool = True
+    stop: Stop = field(default_factory=Stop)
+    snapshot: Snapshot | None = None
+    enough: Callable[[JobResult, str], bool] = lambda result, text: False
+    side_by_side: bool = True
 
     def collect(self, run: Run) -> Run:
         """Run the whole manifest; NoVerdict when the first guest never answers."""
-        for batch, (kind, jobs) in enumerate(batches(self.target, run.manifest)):
-            left = list(jobs)
-            while left:
-                before = len(run.results)
-                run = self._guest(run, kind, batch, left)
-                run.save(self.folder)
-                done = len(run.results) - before
-                if not done:
-                    break
-                left = left[done:]
-        return run
+        cores = build.cpus()
+        waiting = list(enumerate(batches(self.target, run.manifest, cores if self.side_by_side else 1)))
+        ledger = Ledger(run, self.folder, len(waiting), self._ended)
+        running: dict[Future[None], int] = {}
+        with ThreadPoolExecutor(max_workers=max(1, cores)) as pool:
+            try:
+                while waiting or running:
+                    free = cores - sum(running.values())
+                    if self.stop.is_set():
+                        waiting.clear()
+                    for number, batch in list(waiting):
+                        needs = min(cores, self.target.guest(batch.kind).qemu.cpus)
+                        if needs <= free:
+                            waiting.remove((number, batch))
+                            running[pool.submit(self._batch, number, batch, ledger)] = needs
+                            free -= needs
+                    for done in wait(running, return_when=FIRST_COMPLETED).done:
+                        del running[done]
+                        done.result()
+            except BaseException:
+                self.stop.set()
+                raise
+        return ledger.run
 
-    def _guest(self, run: Run, kind: str, batch: int, left: Sequence[Job]) -> Run:
-        """One boot; returns the run with its results."""
-        console, begin, index = self.folder / "console.log", time.monotonic(), len(run.guests)
-        console.touch()
-        start = console.stat().st_size
+    def _ended(self, result: JobResult, text: str) -> None:
+        if self.enough(result, text):
+            self.stop.set()
+
+    def _batch(self, number: int, batch: Batch, ledger: Ledger) -> None:
+        """Guest after guest until all jobs of a batch have had their turn."""
+        left, index = batch.jobs, number
+        while left:
+            done = self._guest(index, number, replace(batch, jobs=left), ledger)
+            if not done:
+                break
+            left = left[done:]
+            index = ledger.another_guest() if left else index
+
+    def _guest(self, index: int, number: int, batch: Batch, ledger: Ledger) -> int:
+        """One boot; how many jobs it has taken."""
+        begin = time.monotonic()
         self.progress.step(f"boot {self.target.name}" + (f", guest {index + 1}" if index else ""))
-        disk = boot.overlay_disk(
-            self.machine.disk, self.scratch / f"guest-{index}.qcow2", self.commands
-        ) if self.machine.disk else None  # fmt: skip
-        chosen = self.target.guest(kind)
-        machine = replace(self.machine, qemu=chosen.qemu, disk=disk)
-        log = self.folder / "qemu.log"
-        with boot.boot(machine, console, log, self.commands, self.progress) as guest:
-            result = GuestResult(index, {}, kind=kind, batch=batch)
-            talk = _Talk(self, chosen, guest, result, run)
-            talk.whole(left, begin)
-        span = (start, console.stat().st_size - start)
-        run = replace(talk.run, guests=(*talk.run.guests, replace(talk.result, console=span)))
-        if not talk.result.hello and index == 0:
-            raise NoVerdict(_no_hello(talk.result, console))
+        chosen = self.target.guest(batch.kind)
+        before = self.snapshot.greeting() if self.snapshot else None
+        # A snapshot is of all disks that can be written to, and has no place in this one.
+        disk, spare = self._disk(index, before), None if self.snapshot else self.machine.disk
+        machine = replace(self.machine, qemu=chosen.qemu, disk=disk, spare=spare,
+                          restore=TAG if before else "")  # fmt: skip
+        console = self.folder / f"console-{index + 1}.log"
+        start = GuestResult(index, {}, kind=batch.kind, batch=number)
+        talk = Talk(self.target, chosen, self.progress, ledger, start, self.scratch,
+                    self.environment, self.leaks, before, self._save(machine))  # fmt: skip
+        try:
+            with boot.boot(
+                machine, console, self.folder / "qemu.log", self.commands, self.progress, self.stop
+            ) as guest:
+                talk.whole(guest, batch.jobs, begin)
+        except GuestGone as gone:
+            talk.result = replace(talk.result, detail=str(gone))
+        except Stopped:
+            talk.result = replace(talk.result, detail="stopped")
+        finally:
+            ledger.add_guest(talk.result, console, talk.leaks_found)
+        if not talk.result.hello and index == 0 and not self.stop.is_set():
+            raise NoVerdict(_no_hello(talk.result, self.folder / "console.log"))
         if not talk.result.hello:
-            run = replace(run, problems=(*run.problems, f"guest {index + 1} did not boot"))
-        return run
+            ledger.problem(f"guest {index + 1} did not boot")
+        if talk.refused:
+            return len(batch.jobs)
+        return 0 if self.stop.is_set() else talk.jobs_done
 
+    def _save(self, machine: Machine) -> Callable[[Guest, Greeting], None] | None:
+        """How a guest is kept as the snapshot, where one is wanted and not there."""
+        if not self.snapshot or machine.restore or not machine.disk:
+            return None
+        snapshot, disk = self.snapshot, machine.disk
 
-def batches(target: Target, jobs: Sequence[Job]) -> list[tuple[str, tuple[Job, ...]]]:
-    """Jobs that share a boot, by kind of guest; the main guest's come first."""
-    found: dict[str, list[Job]] = {"": []}
-    for job in jobs:
-        found.setdefault(job.guest if job.guest in target.guests else "", []).append(job)
-    shared: list[tuple[str, tuple[Job, ...]]] = []
-    for kind, wanted in found.items():
-        if target.guest(kind).alone:
-            shared += [(kind, (job,)) for job in wanted]
-        elif wanted:
-            shared.append((kind, tuple(wanted)))
-    return shared
+        def save(guest: Guest, greeting: Greeting) -> None:
+            self.progress.step("keep a snapshot of the booted guest")
+            guest.snapshot(TAG)
+            snapshot.keep(disk, greeting)
+
+        return save
+
+    def _disk(self, index: int, before: Greeting | None) -> Path | None:
+        """A writable disk of a guest's own."""
+        if not self.machine.disk:
+            return None
+        if before and self.snapshot:
+            return Path(shutil.copyfile(self.snapshot.disk, self.scratch / f"guest-{index}.qcow2"))
+        return boot.overlay_disk(
+            self.machine.disk, self.scratch / f"guest-{index}.qcow2", self.commands
+        )
 
 
 def _no_hello(result: GuestResult, console: Path) -> str:
     lines = console.read_text(errors="replace").splitlines()[-8:]
     return "\n".join([f"the kernel does not boot: {result.detail}", *lines, f"log: {console}"])
-
-
-class _Talk:
-    """The conversation with one guest."""
-
-    def __init__(
-        self,
-        collector: Collector,
-        kind: targets.Guest,
-        guest: Guest,
-        result: GuestResult,
-        run: Run,
-    ) -> None:
-        self.c = collector
-        self.kind = kind
-        self.guest = guest
-        self.index = result.index
-        self.run = run
-        self.result = result
-        self.leaks = collector.leaks and kind.leaks
-        self.scale = UNKNOWN_SPEED
-        self.results = collector.folder / "results.ktap"
-
-    def whole(self, left: Sequence[Job], begin: float) -> None:
-        """From the greeting to the end mark, as far as the guest goes."""
-        try:
-            if not self._hello():
-                self.result = replace(self.result, detail="no greeting from init in time")
-                return
-            self._add_seconds("boot", begin)
-            begin = time.monotonic()
-            self._modules()
-            if self.leaks:
-                self._ask("leaks clear", "leaks", LEAKS_S)
-            self._add_seconds("overhead", begin)
-            begin = time.monotonic()
-            finished = all(self._job(job) for job in left)
-            self._add_seconds("tests", begin)
-            if finished:
-                begin = time.monotonic()
-                self._finish()
-                self._add_seconds("leaks", begin)
-        except GuestGone as gone:
-            self.result = replace(self.result, detail=str(gone))
-
-    def _add_seconds(self, what: str, begin: float) -> None:
-        seconds = dict(self.run.seconds)
-        seconds[what] = seconds.get(what, 0.0) + time.monotonic() - begin
-        self.run = replace(self.run, seconds=seconds)
-
-    def _hello(self) -> bool:
-        deadline = time.monotonic() + self.c.target.timeouts.boot * UNKNOWN_SPEED
-        hello = self._until("hello", deadline)
-        if hello is None:
-            return False
-        fields = hello.fields()
-        reference = self.c.target.timeouts.calibration_ns
-        if reference and fields.get("calibration_ns", "").isdigit():
-            self.scale = max(1.0, int(fields["calibration_ns"]) / reference)
-        line = self._until("cmdline", deadline)
-        self.result = replace(
-            self.result,
-            hello=fields,
-            cmdline=line.payload.decode(errors="replace").strip() if line else "",
-            kmemleak=fields.get("kmemleak", ""),
-            begin_taint=_number(fields.get("taint", "")),
-        )
-        return True
-
-    def _modules(self) -> None:
-        for module in self.kind.modules:
-            answer = self._ask(f"load /memsafe/modules/{module}", "load", GRACE_S)
-            error = answer.words()[0] if answer and answer.words() else "no answer"
-            if error != "0":
-                text = f"can't load {module}: errno {error}"
-                self.run = replace(self.run, problems=(*self.run.problems, text))
-
-    def _ask(self, line: str, kind: str, seconds: float) -> Frame | None:
-        self.guest.send(line)
-        return self._until(kind, time.monotonic() + seconds * self.scale)
-
-    def _until(
-        self, kind: str, deadline: float, other: Callable[[Frame], None] | None = None
-    ) -> Frame | None:
-        """The next frame of a kind; `other` sees those before it."""
-        while (frame := self.guest.next_frame(deadline)) is not None:
-            if frame.type == kind:
-                return frame
-            if other:
-                other(frame)
-        return None
-
-    def _job(self, job: Job) -> bool:
-        """Run one job; False when this guest can't go on."""
-        self.c.progress.step(f"run {job.name}")
-        seconds = self.c.target.timeouts.job * self.scale
-        start = self.results.stat().st_size if self.results.exists() else 0
-        begin_ms = 0
-        marks: list[tuple[int, int]] = []
-        begin = time.monotonic()
-
-        def keep(frame: Frame) -> None:
-            nonlocal begin_ms
-            if frame.type == "begin":
-                begin_ms = _number(frame.words()[-1])
-            elif frame.type in ("out", "kunit"):
-                with self.results.open("ab") as file:
-                    file.write(frame.payload)
-                    if len(marks) < MARKS_LIMIT:
-                        marks.append((file.tell() - start, int((time.monotonic() - begin) * 1000)))
-
-        result = JobResult(job.name, self.index, "hung", detail=f"no end in {seconds:.0f} s")
-        try:
-            self.guest.send(self._line(job, seconds))
-            end = self._until("end", time.monotonic() + seconds + GRACE_S * self.scale, keep)
-            if end:
-                result = _ended(job, self.index, end)
-        except GuestGone as gone:
-            result = replace(result, outcome="gone", detail=str(gone))
-        size = self.results.stat().st_size if self.results.exists() else 0
-        result = replace(result, begin_ms=begin_ms, offset=start, length=size - start)
-        result = replace(result, marks=tuple(marks))
-        self.run = self.run.add(result)
-        self.run.save(self.c.folder)
-        return result.outcome not in ("gone", "hung", "stuck")
-
-    def _line(self, job: Job, seconds: float) -> str:
-        if job.kind == "kunit":
-            return f"module {job.name} {seconds:.0f} /memsafe/modules/{job.name}_kunit.ko"
-        words = [*self.c.environment, f"/memsafe/bin/{job.name}_test"]
-        return f"program {job.name} {seconds:.0f} {' '.join(words)}"
-
-    def _finish(self) -> None:
-        """Leaks, then power off.  The end mark is init's last word."""
-        offset = self.results.stat().st_size if self.results.exists() else 0
-        if self.leaks:
-            self.c.progress.step("look for leaks")
-            self.guest.send("leaks report")
-
-            def keep(frame: Frame) -> None:
-                if frame.type == "leak":
-                    with self.results.open("ab") as file:
-                        file.write(frame.payload)
-
-            state = self._until("leaks", time.monotonic() + LEAKS_S * self.scale, keep)
-            kmemleak = state.payload.decode(errors="replace") if state else "no answer"
-            size = self.results.stat().st_size if self.results.exists() else 0
-            self.result = replace(self.result, kmemleak=kmemleak, leaks=(offset, size - offset))
-        bye = self._ask("quit", "bye", QUIT_S)
-        if bye and self.guest.wait_end(QUIT_S * self.scale):
-            self.result = replace(self.result, ended=True)
-        else:
-            self.result = replace(self.result, detail="the guest did not power off")
-
-
-def _ended(job: Job, guest: int, frame: Frame) -> JobResult:
-    """An end frame: "<outcome> <number> uptime_ms N taint N dropped N"."""
-    words = frame.words()
-    values = dict(zip(words[2::2], words[3::2]))
-    return JobResult(
-        job.name,
-        guest,
-        words[0],
-        number=_number(words[1]),
-        end_ms=_number(values.get("uptime_ms", "")),
-        taint=_number(values.get("taint", "")),
-        dropped=_number(values.get("dropped", "")),
-    )
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() else 0

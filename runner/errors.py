@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The three ways in which a command ends early, and their exit status."""
+"""The ways in which a command ends early, and their exit status."""
 
 
 class MemsafeError(Exception):
@@ -22,3 +22,8 @@ class UsageError(MemsafeError):
     """The command line or a file of the project asks for something impossible."""
 
     status = 64
+
+
+class Stopped(Exception):
+    """Work beside other work that has failed or was interrupted: it ends as well,
+    and what went wrong is said there."""

@@ -4,23 +4,25 @@
 pass   every test of the manifest reported exactly once and passed, or is listed
        with its reason; every expected report was seen and no other
 fail   a test, a report, a leak, a taint or a stale expectation says no
-none   nothing can be said: something did not run, is missing, or only skipped
+none   nothing can be said: something did not run, is missing, or only skipped, or a
+       detector does not see what was provoked for it
 """
 
 from __future__ import annotations
 
-import fnmatch
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import ktap
 import leaks
+import silence
 import splat
 import windows
-from expect import Expectations
+from expect import Expectation, Expectations
 from ktap_line import Status
 from record import Job, JobResult, Run
+from silence import Silence
 from target import numbers
 from windows import Window
 
@@ -64,12 +66,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`reasons` are sentences, the most important first."""
+    """`reasons` are sentences, the most important first, with those that are `blind`
+    about detectors; `silenced` are no reason, but say what a pass does not speak of."""
 
     verdict: str
     reasons: tuple[str, ...]
     cases: tuple[Case, ...]
     reports: tuple[Report, ...]
+    silenced: tuple[Silence, ...] = ()
+    blind: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -103,10 +108,13 @@ def judge(
         _report(report, job, expected, decoded) for job, report in leaks.found(run, results)
     ]
     cases = [_excuse(case, expected) for case in cases]
-    bad = [*_bad(cases, reports), *expected.problems, *_stale(run, cases, reports, expected)]
-    missing = [*_missing(run, cases), *_lost(run, results, console)]
+    detectors = {job.name: job.detects for job in run.manifest if job.detects}
+    bad = [*_bad(cases, reports, detectors), *expected.problems, *_stale(run, cases, reports, expected)]
+    blind = _blind(cases, detectors)
+    missing = [*blind, *_missing(run, cases), *_lost(run, results, console)]
     verdict = "fail" if bad else "none" if missing else "pass"
-    return Verdict(verdict, (*bad, *missing), tuple(cases), tuple(reports))
+    silenced = tuple(silence.found(run, console))
+    return Verdict(verdict, (*bad, *missing), tuple(cases), tuple(reports), silenced, tuple(blind))
 
 
 def of_log(text: str) -> tuple[tuple[Case, ...], tuple[Report, ...], tuple[str, ...]]:
@@ -166,6 +174,12 @@ def _keeps_a_part_only(run: Run) -> bool:
     return bool(version) and version < (6, 7)
 
 
+def failed(job: Job, text: str) -> frozenset[str]:
+    """The cases that a job's output says have failed."""
+    cases = [_case(job, case) for case in ktap.parse(text).cases]
+    return frozenset(case.name for case in cases if case.status == "fail")
+
+
 def _case(job: Job, case: ktap.Case) -> Case:
     """A case under its full name: a program's begins with the program.  One that
     only its number is known of, since its output was cut off, gets its name from
@@ -220,7 +234,7 @@ def _consistency(job: Job, result: JobResult, cases: Sequence[Case]) -> list[str
 
 
 def _taint(result: JobResult, run: Run, reports: Sequence[Report]) -> list[str]:
-    before = run.guests[result.guest].begin_taint if result.guest < len(run.guests) else 0
+    before = sum(guest.begin_taint for guest in run.guests if guest.index == result.guest)
     for other in run.results:
         if other is result:
             break
@@ -298,24 +312,48 @@ def _frame(frame: str, decoded: Mapping[str, str]) -> str:
 
 
 def _excuse(case: Case, expected: Expectations) -> Case:
-    outcome = {"skip": "skip", "fail": "fail", "error": "fail"}.get(case.status)
     for entry in expected.entries:
-        if outcome and entry.covers(outcome, case.name, case.reason):
+        if _excuses(entry, case):
             return replace(case, known=entry.reason)
     return case
 
 
-def _bad(cases: Iterable[Case], reports: Iterable[Report]) -> list[str]:
-    """Everything that says no, reports first."""
+def _excuses(entry: Expectation, case: Case) -> bool:
+    outcome = {"skip": "skip", "fail": "fail", "error": "fail"}.get(case.status)
+    return outcome is not None and entry.covers(outcome, case.name, case.reason)
+
+
+def _bad(
+    cases: Iterable[Case], reports: Iterable[Report], detectors: Mapping[str, str]
+) -> list[str]:
+    """Everything that says no, reports first.  What the suites of `detectors` say is
+    not about the kernel: see _blind()."""
     found = [
         f"{report.signature}" + (f" in {report.case}" if report.case else " outside of any test")
         for report in reports
         if report.state in ("NEW", "MASKED")
     ]
     for case in cases:
-        if case.status in ("fail", "error") and not case.known:
+        if _is_red(case) and _suite(case) not in detectors:
             found.append(f"{case.name}: {case.reason or case.status}")
     return found
+
+
+def _blind(cases: Iterable[Case], detectors: Mapping[str, str]) -> list[str]:
+    """What detectors do not see, or see where there is nothing."""
+    return [
+        f"{detectors[_suite(case)]} can't be relied on: {case.name}: {case.reason or case.status}"
+        for case in cases
+        if _is_red(case) and _suite(case) in detectors
+    ]
+
+
+def _is_red(case: Case) -> bool:
+    return case.status in ("fail", "error") and not case.known
+
+
+def _suite(case: Case) -> str:
+    return case.name.partition(".")[0]
 
 
 def _stale(
@@ -331,10 +369,10 @@ def _stale(
             used = any(entry.covers("report", report.signature) for report in reports)
             applies = everything
         else:
-            used = any(case.known and fnmatch.fnmatchcase(case.name, entry.name) for case in cases)
+            used = entry.outcome == "flake" or any(_excuses(entry, case) for case in cases)
             applies = everything or entry.name.partition(".")[0] in ran
         if applies and not used:
-            stale.append(f"stale expectation in line {entry.line}: {entry.outcome} {entry.name}")
+            stale.append(f"{expected.where(entry)}: stale: {entry.outcome} {entry.name}")
     return stale
 
 

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Iterator
 
-from ktap_line import MAX_LINE, Bail, Counts, Outcome, Plan, Run, Status, Subtest, Version
+from ktap_line import MAX_LINE, Bail, Counts, Outcome, Plan, Run, Skipped, Status, Subtest, Version
 from ktap_line import lines, program, read
 
 BAD = ("fail", "error", "miss")
@@ -97,6 +97,7 @@ class _Block:
     numbers: set[int] = field(default_factory=set)
     expected: int = 1
     running: str = ""               # the harness said RUN, but no result yet
+    skipped: str = ""               # why the next result is no pass
     announced: str = ""             # "# Subtest:" in front of a deeper block
     pending: _Block | None = None   # a deeper block that waits for its result
     bailed: str = ""
@@ -185,6 +186,12 @@ class _Stream:
                 return True
             case Counts() if indent > self.stack[-1].indent:
                 return False
+            case Skipped(reason):
+                top = self.stack[-1]
+                if not top.in_suite or indent != top.indent:
+                    return False
+                top.skipped = reason
+                return True
         block = self._at(index, indent)
         if block is None:
             return True
@@ -289,6 +296,9 @@ class _Stream:
 
     def _result(self, block: _Block, index: int, line: Outcome, whole: bool) -> None:
         status, reason = line.status, line.reason
+        if status == "pass" and block.skipped:
+            status, reason = "skip", block.skipped
+        block.skipped = ""
         if not whole:
             status, reason = "error", "the output ends in the middle of the result line"
             self.notes.problem(reason, index)

@@ -67,7 +67,15 @@ class Counts:
     said: dict[str, int]
 
 
-Line = Version | Plan | Outcome | Subtest | Bail | Run | Counts
+@dataclass(frozen=True)
+class Skipped:
+    """What our suites say before the result of a parameter that is skipped, for KUnit
+    before v6.5, whose result line says no more than `ok`."""
+
+    reason: str
+
+
+Line = Version | Plan | Outcome | Subtest | Bail | Run | Counts | Skipped
 
 _STAMP = re.compile(r"\[ {0,12}[0-9]{1,10}\.[0-9]{3,6}\](?: ?\[ {0,8}[TC][0-9]{1,8}\])?"
                     r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} [0-9]{4}\]")
@@ -87,6 +95,7 @@ _SUBTEST = re.compile(r"# Subtest: (.*)")
 _PROGRAM = re.compile(r"# (selftests: \S.*)")
 _BAIL = re.compile(r"Bail out!(.*)")
 _RUN = re.compile(r"#\s{1,8}RUN\s{1,20}(\S.{0,250}) \.\.\.$")
+_SKIPPED = re.compile(r"# SKIP (.*)")
 _COUNTS = re.compile(r"# (.{1,250}): pass:([0-9]{1,9}) fail:([0-9]{1,9})"
                      r"((?: [a-z]{1,5}:[0-9]{1,9}){1,4})$")
 
@@ -188,6 +197,8 @@ def _outcome(failed: bool, text: str) -> tuple[str, Status, str]:
 def _comment(body: str) -> Line | None:
     if match := _SUBTEST.match(body):
         return Subtest(_name(match.group(1)))
+    if match := _SKIPPED.match(body):
+        return Skipped(match.group(1).strip()[:MAX_LINE])
     if match := _RUN.match(body):
         return Run(_name(match.group(1)))
     if match := _COUNTS.match(body):

@@ -12,6 +12,7 @@ from record import Job
 
 KUNIT_CASE = re.compile(r"^\s*KUNIT_CASE(?:_PARAM|_SLOW|_ATTR|_PARAM_ATTR)?\(\s*(\w+)", re.M)
 GUEST = re.compile(r'^MEMSAFE_GUEST\("(\w+)"\);', re.M)
+DETECTS = re.compile(r'^MEMSAFE_DETECTS\("([^"]+)"\);', re.M)
 HARNESS_CASE = re.compile(r"^TEST(?:_F(?:_TIMEOUT|_SIGNAL)?)?\(\s*(\w+)(?:\s*,\s*(\w+))?", re.M)
 
 
@@ -26,7 +27,7 @@ def jobs(project: Path, tests: Path | None = None) -> list[Job]:
 def kunit(path: Path) -> Job:
     name, text = path.name.removesuffix("_kunit.c"), path.read_text()
     cases = tuple(f"{name}.{case}" for case in KUNIT_CASE.findall(text))
-    return Job(name, "kunit", cases, _guest(text))
+    return Job(name, "kunit", cases, _guest(text), detects=_detects(text))
 
 
 def program(path: Path) -> Job:
@@ -45,13 +46,22 @@ def _guest(text: str) -> str:
     return asked.group(1) if asked else ""
 
 
+def _detects(text: str) -> str:
+    """The detector that a suite proves to see: MEMSAFE_DETECTS("KASAN");"""
+    named = DETECTS.search(text)
+    return named.group(1) if named else ""
+
+
 def select(all_jobs: list[Job], pattern: str | None) -> list[Job]:
-    """Jobs whose name, or one of whose cases, matches the glob.  UsageError when
-    none does."""
+    """Jobs whose name, or one of whose cases, matches one of the globs, which are
+    separated by commas.  UsageError for a glob that matches none."""
     if pattern is None:
         return all_jobs
-    names = [pattern, pattern.partition(".")[0]]
-    chosen = [job for job in all_jobs if any(fnmatch.fnmatch(job.name, name) for name in names)]
-    if not chosen:
-        raise UsageError(f"no suite or program matches {pattern!r}")
-    return chosen
+    chosen: set[str] = set()
+    for glob in pattern.split(","):
+        names = [glob, glob.partition(".")[0]]
+        found = {job.name for job in all_jobs if any(fnmatch.fnmatch(job.name, name) for name in names)}
+        if not found:
+            raise UsageError(f"no suite or program matches {glob!r}")
+        chosen |= found
+    return [job for job in all_jobs if job.name in chosen]

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, Literal
 
 from patch import Patch
@@ -43,7 +45,10 @@ KILLED = ("killed by assertion", "killed by report", "timed out")
 # Of these nothing is to be shown here.
 NEUTRAL = ("equivalent", "for another target")
 
-FIELD = re.compile(r"^(Equivalent|Killed-by|Targets):[ \t]*(\S.*?)[ \t\r]*$", re.M)
+# What somebody without tests would see of it.
+KINDS = ("silent", "report", "crash")
+
+FIELD = re.compile(r"^(Equivalent|Kind|Killed-by|Targets):[ \t]*(\S.*?)[ \t\r]*$", re.M)
 DRIVER = "module/"
 
 
@@ -63,6 +68,7 @@ class Mutant:
     equivalent: str = ""
     killed_by: str = ""
     targets: tuple[str, ...] = ()
+    kind: str = ""
 
     def is_for(self, target: str) -> bool:
         return not self.targets or any(fnmatch.fnmatch(target, glob) for glob in self.targets)
@@ -80,13 +86,26 @@ class Killer:
 @dataclass(frozen=True)
 class Baseline:
     """What the same tree says without any mutant: `bad` are the names of cases and
-    signatures of reports that are red anyway, `code` is what ran."""
+    signatures of reports that are red anyway, `code` is what ran, `passed` and
+    `failing` are the cases that do, also those that are known to fail."""
 
     verdict: str
     reasons: tuple[str, ...]
     bad: frozenset[str]
     code: str
-    passed: int
+    passed: tuple[str, ...]
+    failing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a campaign is of: the mutants of this shard and of the whole, the `key` of
+    tests and kernel, and why it is `red` without any."""
+
+    names: list[str]
+    whole: list[str]
+    key: str
+    red: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -102,6 +121,7 @@ class Result:
     off: int = 0
     files: tuple[str, ...] = ()
     killed_by: str = ""
+    kind: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -113,6 +133,8 @@ def mutant(name: str, text: str, patch: Patch) -> Mutant:
         if key in fields:
             raise BadMutant(f"two lines {key}:")
         fields[key] = value
+    if fields.get("Kind", KINDS[0]) not in KINDS:
+        raise BadMutant(f"Kind: {fields['Kind']} is none of {', '.join(KINDS)}")
     driver = {change.path.startswith(DRIVER) for change in patch.changes}
     if len(driver) > 1:
         raise BadMutant("changes both the kernel and module/ of this project")
@@ -124,6 +146,7 @@ def mutant(name: str, text: str, patch: Patch) -> Mutant:
         fields.get("Equivalent", ""),
         fields.get("Killed-by", ""),
         tuple(fields.get("Targets", "").replace(",", " ").split()),
+        fields.get("Kind", ""),
     )
 
 
@@ -153,8 +176,24 @@ def baseline(shown: Mapping[str, Any], code: str) -> Baseline:
         tuple(shown["reasons"]),
         frozenset(killer.name for killer in red(shown)),
         code,
-        shown["counts"]["pass"],
+        tuple(sorted(case["name"] for case in shown["cases"] if case["status"] == "pass")),
+        frozenset(case["name"] for case in shown["cases"] if case["status"] == "fail"),
     )
+
+
+def likely(one: Mutant, names: Sequence[str], earlier: Sequence[Result]) -> list[str]:
+    """The jobs of some names that have killed it, or others in the same files, in
+    earlier campaigns, and the one that its header names; those that have killed most
+    come first."""
+    files = {change.path for change in one.patch.changes}
+    score: Counter[str] = Counter()
+    for result in earlier:
+        near = 10 * (result.name == one.name) + bool(files & set(result.files))
+        for job in {killer.name.partition(".")[0] for killer in result.killers if near}:
+            score[job] += near
+    named = one.killed_by.partition(".")[0]
+    found = [name for name in names if name in score or fnmatch.fnmatchcase(name, named)]
+    return sorted(found, key=lambda name: (not fnmatch.fnmatchcase(name, named), -score[name]))
 
 
 def judged(
@@ -212,28 +251,76 @@ def line(result: Result) -> str:
     return "  ".join(filter(None, (f"{result.outcome:19}", result.name, first, note)))
 
 
-def table(results: Sequence[Result], before: Baseline | None) -> list[str]:
-    """A campaign, the worst first, and the counts last."""
+def scores(results: Sequence[Result]) -> list[str]:
+    """How many were killed: of each file's, the file with most of them first, and then
+    of each kind, where headers tell."""
+    tried = [result for result in results if result.outcome in (*KILLED, "survived")]
+    areas: dict[str, list[Result]] = {}
+    kinds: dict[str, list[Result]] = {kind: [] for kind in KINDS}
+    for result in tried:
+        areas.setdefault(result.files[0] if result.files else "", []).append(result)
+        if result.kind:
+            kinds[result.kind].append(result)
+    sorted_areas = sorted(areas.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [
+        *(_score(area, its) for area, its in sorted_areas),
+        *(_score(f"kind: {kind}", its) for kind, its in kinds.items() if its),
+    ]
+
+
+def _score(what: str, its: Sequence[Result]) -> str:
+    killed = sum(result.outcome in KILLED for result in its)
+    by_assertion = sum(result.outcome == "killed by assertion" for result in its)
+    return f"{killed:3} of {len(its):3} killed, {by_assertion:3} by assertion  {what}"
+
+
+def cost(results: Sequence[Result]) -> list[str]:
+    """What the mutants took one after the other, without the kernel that many share."""
+    ran = [result.seconds["total"] for result in results if "total" in result.seconds]
+    if not ran:
+        return []
+    return [f"{sum(ran):.0f} s for {len(ran)} that ran: {median(ran):.1f} s the median, {max(ran):.1f} s the longest"]
+
+
+def matrix(results: Sequence[Result]) -> str:
+    """Mutants and what killed each, a pair a line: mutant, outcome, kind, killer."""
+    rows = [
+        "\t".join((result.name, result.outcome, killer.kind, killer.name))
+        for result in results
+        for killer in result.killers
+    ]
+    return "\n".join([*rows, ""])
+
+
+def idle(results: Sequence[Result], passed: Collection[str]) -> list[str]:
+    """The cases that passed without a mutant and killed none."""
+    killers = {killer.name for result in results for killer in result.killers}
+    return [name for name in sorted(passed) if name not in killers]
+
+
+def table(results: Sequence[Result], bad: Sequence[str]) -> list[str]:
+    """A campaign, the worst first, and the counts last; `bad` is why the tests are not
+    green without any mutant."""
     rank = {outcome: number for number, outcome in enumerate(reversed(OUTCOMES))}
     rank["survived"] = -1
     lines = [line(result) for result in sorted(results, key=lambda result: rank[result.outcome])]
-    if before and before.verdict != "pass":
-        lines.append(f"without a mutant it is not green ({before.verdict}); this kills nothing:")
-        lines += [f"  {reason}" for reason in before.reasons[:20]]
+    if bad:
+        lines.append("without a mutant it is not green; this kills nothing:")
+        lines += [f"  {reason}" for reason in bad[:20]]
     counts = {outcome: sum(result.outcome == outcome for result in results) for outcome in OUTCOMES}
     shown = [
         f"{count} {outcome.removeprefix('killed ') if index == 1 else outcome}"
         for index, (outcome, count) in enumerate(counts.items())
         if count or index in (0, 1, 3)
     ]
-    return [*lines, ", ".join(shown)]
+    return [*lines, *scores(results), *cost(results), ", ".join(shown)]
 
 
-def status(results: Sequence[Result], before: Baseline | None) -> int:
+def status(results: Sequence[Result], bad: Sequence[str]) -> int:
     """0 when all were killed, 1 when one survived, 2 when of one nothing can be
     said, or when the tests are not green without any."""
     outcomes = {result.outcome for result in results}
-    if before and before.verdict != "pass":
+    if bad:
         return 2
     if "survived" in outcomes:
         return 1

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Mutants, one after the other: apply, build, boot, run, compare with what the same
-tree says without any.
+"""A campaign of mutants against what the same tree says without any.
 
 results/<run>/mutants/ has a file for each, <name>.json, written when it has ended,
 beside a folder <name>/ with all that its run left.
@@ -9,107 +8,164 @@ beside a folder <name>/ with all that its run left.
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import build
-import manifest
 import mirror
 import mutants
 import patch
 import results
 import run
-import stage
-import target as targets
-from build import Builder, digest
+import together
+import trial
 from cache import cap_bytes
-from errors import NotBuilt, NoVerdict, UsageError
+from errors import NoVerdict, UsageError
 from mutants import Baseline, Killer, Mutant, Result
-from record import Job, Run
-from run import Built, Options, Tools
-from target import CONFIGS, PROJECT, Target
-
-# What decides about an outcome, beside the kernel and the mutant.
-TESTS = ("kunit", "module", "selftests", "runner/guest")
-SOURCES = {"", ".c", ".h", ".S", ".toml", ".config", ".txt"}
+from record import Job
+from run import Options, Tools
+from shard import Part
+from target import PROJECT, Target
+from trial import Campaign
 
 
-@dataclass(frozen=True)
-class Campaign:
-    """Everything that all mutants of a call share.  `tree` is the kernel's source
-    as it is; `mirror` the copy that changes, when a mutant is of the kernel.
-    `tests` and `key` name what runs, and that and the kernel."""
-
-    options: Options
-    target: Target
-    jobs: tuple[Job, ...]
-    tree: Path
-    mirror: Path | None
-    folder: Path
-    tests: str
-    key: str
-    tools: Tools
-
-
-class TestsChanged(NoVerdict):
-    """Somebody works on them: what runs now can't be compared."""
+# Beside the results; no mutant has that name.
+RECORD = "campaign.record"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A run's verdict (verdict.json's object of the target, empty when nothing ran),
-    the jobs that did not end, and what `code_of` says."""
+class How:
+    """`resume` is the folder of a run to go on with; `apart`: a kernel for each mutant
+    of the kernel; `full`: all tests of each; `shard`: which of the mutants."""
 
-    shown: dict[str, Any]
-    hung: tuple[str, ...]
-    code: str
-    facts: dict[str, str] = field(default_factory=dict)
+    resume: Path | None = None
+    apart: bool = False
+    full: bool = False
+    shard: Part | None = None
 
 
 def mutate(
-    options: Options, paths: Sequence[Path], resume: Path | None, tools: Tools
+    options: Options, paths: Sequence[Path], how: How, tools: Tools
 ) -> tuple[list[str], int]:
     """All mutants of some patches and folders: the table as lines, and the exit
-    status.  `resume` is the folder of a run to go on with."""
+    status."""
     chosen = [read(path) for path in patches(paths)]
     _check_names(chosen)
+    names = [one.name for one in chosen]
+    chosen = how.shard.of(chosen) if how.shard else chosen
     target = run.load(options)
     if target.kunit_py:
         raise UsageError(f"mutants are tried in guests; {target.name} has none")
-    jobs = tuple(manifest.select(manifest.jobs(PROJECT, options.tests), options.pattern))
-    folder = _results_folder(options, resume)
+    jobs = tuple(run.selected(options))
+    earlier = _earlier_results(options)
+    folder = _results_folder(options, how.resume)
     found: list[Result] = []
-    before: Baseline | None = None
+    baselines: list[Baseline] = []
     try:
         with _campaign(options, target, jobs, chosen, folder, tools) as campaign:
+            campaign = replace(campaign, full=how.full, earlier=earlier)
             for one in chosen:
                 _check_places(campaign, one)
-            # The project's own first: they need no other kernel than the baseline's.
-            for number, one in enumerate(sorted(chosen, key=lambda one: not one.driver), 1):
-                tools.progress.say(f"mutant {number} of {len(chosen)}: {one.name}")
-                result = _excused(campaign, one)
-                if result is None:
-                    before = before or _baseline(campaign)
-                    result = _earlier(campaign, one) or _try(campaign, one, before)
+            of_what = mutants.Record([one.name for one in chosen], names, campaign.key)
+            _write(folder / RECORD, asdict(of_what))
+            for result in _results(campaign, chosen, how.apart, baselines):
                 _save(campaign, result)
-                tools.progress.say(mutants.line(result))
                 found.append(result)
+                tools.progress.say(f"{len(found)} of {len(chosen)}  {mutants.line(result)}")
     except KeyboardInterrupt:
         tools.progress.say(f"{len(found)} of {len(chosen)} have ended; go on with --resume {folder.parent}")
         raise
     finally:
         tools.progress.done()
-    lines = mutants.table(found, before)
+    found.sort(key=lambda result: names.index(result.name))
+    red = [before.reasons or (before.verdict,) for before in baselines if before.verdict != "pass"]
+    of_what = replace(of_what, red=[reason for reasons in red for reason in reasons])
+    _write(folder / RECORD, asdict(of_what))
+    if how.full:
+        passed = {name for before in baselines for name in before.passed}
+        (folder / "idle.txt").write_text("\n".join([*mutants.idle(found, passed), ""]))
+    tools.cache.keep_within(cap_bytes())
+    return _told(folder, found, of_what)
+
+
+def _told(folder: Path, found: Sequence[Result], of_what: mutants.Record) -> tuple[list[str], int]:
+    lines = mutants.table(found, of_what.red)
+    (folder / "matrix.tsv").write_text(mutants.matrix(found))
     (folder / "summary.txt").write_text("\n".join(lines) + "\n")
-    tools.cache.prune(cap_bytes())
-    return lines, mutants.status(found, before)
+    return lines, mutants.status(found, of_what.red)
+
+
+def merge(folders: Sequence[Path], top: Path) -> tuple[list[str], int]:
+    """One campaign of the shards in some results folders, in a folder of its own.
+    NoVerdict when a mutant of the whole has no result in any."""
+    records = [_record(folder / "mutants" / RECORD) for folder in folders]
+    first = records[0]
+    for path, each in zip(folders, records, strict=True):
+        if (each.whole, each.key) != (first.whole, first.key):
+            raise UsageError(f"{path} is of another campaign: other mutants, tests or kernel")
+    where = {path.stem: path for folder in folders for path in sorted((folder / "mutants").glob("*.json"))}
+    missing = [name for name in first.whole if name not in where]
+    if missing:
+        raise NoVerdict(f"no result of {', '.join(missing)}")
+    target = results.new_folder(top, "mutants")
+    found = []
+    for name in first.whole:
+        result = _load(where[name])
+        if result is None:
+            raise NoVerdict(f"{where[name]} is no result")
+        found.append(result)
+        shutil.copyfile(where[name], target / f"{name}.json")
+        if where[name].with_suffix("").is_dir():
+            shutil.copytree(where[name].with_suffix(""), target / name, symlinks=True)
+    whole = replace(first, names=first.whole, red=[reason for each in records for reason in each.red])
+    _write(target / RECORD, asdict(whole))
+    return _told(target, found, whole)
+
+
+def _record(path: Path) -> mutants.Record:
+    try:
+        return mutants.Record(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        raise UsageError(f"{path.parent.parent} is no run of mutants") from None
+
+
+def _results(
+    campaign: Campaign, chosen: Sequence[Mutant], apart: bool, baselines: list[Baseline]
+) -> Iterator[Result]:
+    """What becomes of each, and in `baselines` what they are compared with.  The
+    project's own come first: they need no other kernel than the baseline's."""
+    left: list[Mutant] = []
+    for one in chosen:
+        known = _excused(campaign, one) or _earlier(campaign, one)
+        if known:
+            yield known
+        else:
+            left.append(one)
+    drivers = [one for one in left if one.driver]
+    kernels = [one for one in left if not one.driver]
+    yield from _one_by_one(campaign, drivers, baselines)
+    if kernels and not apart:
+        # Those that have ended are in it too: it is what it was before.
+        with together.image(campaign, [one for one in chosen if not one.driver]) as image:
+            if image:
+                baselines.append(together.baseline(image))
+                inside = [one for one in kernels if one.name in image.numbers]
+                kernels = [one for one in kernels if one not in inside]
+                yield from together.attempts(image, inside, baselines[-1])
+    yield from _one_by_one(campaign, kernels, baselines)
+
+
+def _one_by_one(
+    campaign: Campaign, chosen: Sequence[Mutant], baselines: list[Baseline]
+) -> Iterator[Result]:
+    if chosen:
+        before = trial.plain_baseline(campaign)
+        baselines.append(before)
+    for one in chosen:
+        campaign.tools.progress.say(f"mutant {one.name}")
+        yield trial.attempt(campaign, one, before)
 
 
 def patches(paths: Sequence[Path]) -> list[Path]:
@@ -168,34 +224,12 @@ def _campaign(
         copy = None
         if not all(one.driver for one in chosen):
             copy = held.enter_context(mirror.hold(tree, tools.cache, tools.progress))
-        tests = _tests(options)
-        key = digest(
-            tree.content,
-            tests,
-            repr(target),
-            targets.fragment_text(target),
-            build.compiler_version(target, tools.commands),
-            json.dumps([options.kconfig_add, options.environment, options.leaks, bool(copy)]),
-            json.dumps([asdict(job) for job in jobs]),
-        )
+        content = f"{tree.content} {'mirror' if copy else ''}"
+        tests, key = run.tests_content(options), run.identity(options, jobs, content, tools)
         yield Campaign(
             replace(options, kernel=copy or options.kernel), target, jobs, tree.path, copy,
             folder, tests, key, tools,
         )  # fmt: skip
-
-
-def _tests(options: Options) -> str:
-    """Names and contents of everything that runs or says what is expected."""
-    folders = [PROJECT / part for part in TESTS] + ([options.tests] if options.tests else [])
-    files = [path for folder in folders for path in sorted(folder.rglob("*"))]
-    files += [options.expectations or CONFIGS / "expect" / f"{options.target}.txt"]
-    return digest(
-        *(
-            f"{path.name}:{stage.file_hash(path)}"
-            for path in files
-            if path.is_file() and path.suffix in SOURCES
-        )
-    )
 
 
 def _check_places(campaign: Campaign, one: Mutant) -> None:
@@ -207,32 +241,30 @@ def _check_places(campaign: Campaign, one: Mutant) -> None:
             raise UsageError(f"{one.name}: {error}") from None
 
 
-def _key(campaign: Campaign, one: Mutant) -> str:
-    return digest(campaign.key, one.text.encode(errors="surrogateescape").hex())
-
-
-def _result(campaign: Campaign, one: Mutant, outcome: mutants.Outcome, detail: str = "") -> Result:
-    return Result(
-        one.name, _key(campaign, one), outcome, detail=detail, killed_by=one.killed_by,
-        files=tuple(change.path for change in one.patch.changes),
-    )  # fmt: skip
-
-
 def _excused(campaign: Campaign, one: Mutant) -> Result | None:
     """A mutant that is not tried, as its header says."""
     if one.equivalent:
-        return _result(campaign, one, "equivalent", one.equivalent)
+        return trial.result_of(campaign, one, "equivalent", one.equivalent)
     if not one.is_for(campaign.target.name):
-        return _result(campaign, one, "for another target", ", ".join(one.targets))
+        return trial.result_of(campaign, one, "for another target", ", ".join(one.targets))
     return None
 
 
 def _earlier(campaign: Campaign, one: Mutant) -> Result | None:
     """What the run that goes on has said of the same patch and the same tests."""
+    result = _load(campaign.folder / f"{one.name}.json")
+    return result if result and result.key == trial.key(campaign, one) else None
+
+
+def _earlier_results(options: Options) -> tuple[Result, ...]:
+    """What all campaigns of the results folder have found."""
+    found = [_load(path) for path in sorted(options.results.glob("*/mutants/*.json"))]
+    return tuple(result for result in found if result)
+
+
+def _load(path: Path) -> Result | None:
     try:
-        data = json.loads((campaign.folder / f"{one.name}.json").read_text())
-        if data["key"] != _key(campaign, one):
-            return None
+        data = json.loads(path.read_text())
         data["killers"] = tuple(Killer(**killer) for killer in data["killers"])
         data["files"] = tuple(data["files"])
         return Result(**data)
@@ -241,166 +273,13 @@ def _earlier(campaign: Campaign, one: Mutant) -> Result | None:
 
 
 def _save(campaign: Campaign, result: Result) -> None:
+    _write(campaign.folder / f"{result.name}.json", asdict(result))
+
+
+def _write(path: Path, value: object) -> None:
     """Whole or not at all."""
-    half = campaign.folder / f"{result.name}.json.half"
-    half.write_text(json.dumps(asdict(result), indent=1) + "\n")
-    half.replace(campaign.folder / f"{result.name}.json")
+    half = path.with_name(f"{path.name}.half")
+    half.write_text(json.dumps(value, indent=1) + "\n")
+    half.replace(path)
 
 
-def _baseline(campaign: Campaign) -> Baseline:
-    """The same tree and tests without a mutant; remembered when it is green.
-    NoVerdict when it can't be built or booted."""
-    known = campaign.tools.cache.entry("baselines", f"{campaign.target.name}-{campaign.key}.json")
-    try:
-        data = json.loads(known.read_text())
-        return Baseline("pass", (), frozenset(), data["code"], data["passed"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    campaign.tools.progress.say("first the baseline: no mutant")
-    folder = campaign.folder.parent / campaign.target.name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    done = _run(campaign, campaign.options, folder, "", {})
-    found = mutants.baseline(done.shown, done.code)
-    if found.verdict == "pass":
-        half = known.with_name(f"{known.name}.half")
-        half.write_text(json.dumps({"code": found.code, "passed": found.passed}) + "\n")
-        half.replace(known)
-    return found
-
-
-def _try(campaign: Campaign, one: Mutant, before: Baseline) -> Result:
-    """Apply, build, boot, run, compare; the tree is as it was at the end."""
-    folder = campaign.folder / one.name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    seconds: dict[str, float] = {}
-    result = _result(campaign, one, "no verdict")
-    try:
-        with _applied(campaign, one) as (options, off):
-            done = _run(campaign, options, folder, before.code, seconds)
-    except patch.DoesNotApply as error:
-        return replace(result, outcome="does not apply", detail=str(error))
-    except NotBuilt as error:
-        return replace(result, outcome="does not build", detail=_gist(error), seconds=seconds)
-    except TestsChanged:
-        raise
-    except NoVerdict as error:
-        booted = (folder / "console.log").exists()
-        return replace(
-            result, outcome="does not boot" if booted else "no verdict", detail=_gist(error),
-            seconds=seconds,
-        )  # fmt: skip
-    result = replace(result, off=off, seconds=seconds, facts=done.facts)
-    if done.code == before.code:
-        return replace(result, outcome="not built", detail="what runs is the same without it")
-    outcome, killers, detail = mutants.judged(done.shown, before, done.hung)
-    return replace(result, outcome=outcome, killers=killers, detail=detail)
-
-
-def _gist(error: NoVerdict) -> str:
-    """The first line that names an error, else the first."""
-    lines = str(error).splitlines()
-    return next((line for line in lines if "error:" in line or "panic" in line), lines[0])
-
-
-@contextmanager
-def _applied(campaign: Campaign, one: Mutant) -> Iterator[tuple[Options, int]]:
-    """Options that build the mutant, and how far off its hunks were."""
-    top = PROJECT if one.driver else campaign.tree
-    texts, off = changed_texts(top, one.patch)
-    if not one.driver:
-        assert campaign.mirror
-        with mirror.changed(campaign.tree, campaign.mirror, texts):
-            yield campaign.options, off
-        return
-    with tempfile.TemporaryDirectory(prefix="memsafe-") as scratch:
-        copy = Path(scratch) / "module"
-        shutil.copytree(PROJECT / "module", copy)
-        for name, text in texts.items():
-            mirror.put(Path(scratch) / name, text)
-        yield replace(campaign.options, driver=copy), off
-
-
-def changed_texts(top: Path, given: patch.Patch) -> tuple[dict[str, str | None], int]:
-    """What each file of a patch is afterwards (None: gone), and how far off its
-    hunks were.  DoesNotApply names the file."""
-    texts: dict[str, str | None] = {}
-    farthest = 0
-    for change in given.changes:
-        path = top / change.path
-        if path.exists() == change.creates:
-            raise patch.DoesNotApply(f"{change.path} {'is' if change.creates else 'is not'} there")
-        try:
-            text, off = patch.apply("" if change.creates else mirror.read(path), change.hunks)
-        except patch.DoesNotApply as error:
-            raise patch.DoesNotApply(f"{change.path}: {error}") from None
-        if change.removes and text:
-            raise patch.DoesNotApply(f"{change.path}: there is more in it than is removed")
-        texts[change.path] = None if change.removes else text
-        farthest = max(farthest, off)
-    return texts, farthest
-
-
-def _run(
-    campaign: Campaign, options: Options, folder: Path, same: str, seconds: dict[str, float]
-) -> Judged:
-    """A run, with the tests that the call began with from its begin to its end."""
-    try:
-        done = _build_and_run(campaign, options, folder, same, seconds)
-    except NoVerdict:
-        _check_tests(campaign)
-        raise
-    _check_tests(campaign)
-    return done
-
-
-def _check_tests(campaign: Campaign) -> None:
-    if _tests(campaign.options) != campaign.tests:
-        raise TestsChanged("the tests have changed under this call: use a checkout of its own")
-
-
-def _build_and_run(
-    campaign: Campaign, options: Options, folder: Path, same: str, seconds: dict[str, float]
-) -> Judged:
-    """Build, boot and judge into a folder; boots nothing when `same` is what would
-    run.  `seconds` is filled also when it fails."""
-    begin = time.monotonic()
-    builder = run.make_builder(options, campaign.tools, folder / "build.log")
-    filtered = options.pattern is not None or options.tests is not None
-    start = Run(campaign.target.name, campaign.jobs, filtered=filtered)
-    try:
-        with run.built(options, campaign.target, builder, campaign.tools) as ready:
-            code = code_of(ready, builder)
-            if code == same:
-                return Judged({}, (), code)
-            done = run.in_guests(options, ready, start, folder, campaign.tools)
-    finally:
-        seconds.update({part: round(value, 1) for part, value in builder.seconds.items()})
-    again = {"reproduce": shlex.join(["runner/memsafe.py", *options.argv])}
-    took = {"total": time.monotonic() - begin}
-    done = replace(done, seconds=done.seconds | builder.seconds | took, facts=done.facts | again)
-    done.save(folder)
-    document = results.judged(folder, options.expectations)
-    results.write(document, folder)
-    seconds.update({part: round(value, 1) for part, value in done.seconds.items()})
-    hung = tuple(
-        result.name for result in done.results if result.outcome in ("timeout", "hung", "stuck")
-    )
-    facts = {"target": campaign.target.name, "kernel": ready.kernel.content, "code": code}
-    return Judged(document["targets"][0], hung, code, facts)
-
-
-def code_of(ready: Built, builder: Builder) -> str:
-    """What runs: the kernel and the modules without what only tells of their source."""
-    objcopy = f"{ready.target.cross_compile}objcopy"
-    found = []
-    with tempfile.TemporaryDirectory(prefix="memsafe-") as scratch:
-        bare = Path(scratch) / "bare"
-        for path in [ready.kernel.folder / "vmlinux", *sorted(ready.stage.modules.values())]:
-            argv = [objcopy, "--strip-debug", "-R", ".note*", str(path), str(bare)]
-            done = builder.commands.run(argv, log=builder.log, timeout=300)
-            if done.status:
-                raise NoVerdict("\n".join([f"{objcopy} failed:", *done.tail]))
-            found.append(f"{path.name}:{stage.file_hash(bare)}")
-    return digest(*found)

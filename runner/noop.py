@@ -133,7 +133,8 @@ def table(
 
 
 def _is_declared(program: str, row: Outcome, expected: Expectations) -> bool:
-    name = row.case if row.case.startswith(f"{program}.") else f"{program}.{row.case}"
+    case = row.case.removeprefix("global.")
+    name = case if case.startswith(f"{program}.") else f"{program}.{case}"
     return row.outcome == "skip" and any(
         entry.covers("skip", name, row.detail) for entry in expected.entries
     )

@@ -90,6 +90,10 @@ class Commands:
         return done.stdout.decode(errors="replace")
 
 
+# Who asks to die with its parent is too late when that has died before.
+AS_LONG_AS = ("sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
+
+
 def printable(
     argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> str:
@@ -112,7 +116,7 @@ def spawn(
     """A running child; its process group is killed and reaped at the end."""
     try:
         child = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+            ["setpriv", "--pdeathsig", "KILL", "--", *AS_LONG_AS, str(os.getpid()), *argv],
             cwd=cwd,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,

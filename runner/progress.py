@@ -5,6 +5,7 @@ results."""
 
 from __future__ import annotations
 
+import threading
 import time
 from types import TracebackType
 
@@ -16,11 +17,13 @@ PLAIN_EVERY_S = 20.0
 
 
 class Progress:
-    """Steps of a run.  `step` starts one, `detail` says how far it is."""
+    """Steps of a run.  `step` starts one, `detail` says how far it is.  Guests side
+    by side share one: the last step is the one that is shown."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._status: Status | None = None
+        self._lock = threading.RLock()
         self._step = ""
         self._since = time.monotonic()
         self._last_plain = 0.0
@@ -31,30 +34,33 @@ class Progress:
 
     def step(self, text: str) -> None:
         """A new step begins; the one before it is over."""
-        self.done()
-        self._step, self._since = text, time.monotonic()
-        self._last_plain = self._since
-        if self._console.is_terminal:
-            self._status = self._console.status(escape(text))
-            self._status.start()
-        else:
-            self.say(text)
+        with self._lock:
+            self.done()
+            self._step, self._since = text, time.monotonic()
+            self._last_plain = self._since
+            if self._console.is_terminal:
+                self._status = self._console.status(escape(text))
+                self._status.start()
+            else:
+                self.say(text)
 
     def detail(self, text: str) -> None:
         """How far the present step is; in a log at most one line in 20 s."""
-        now = time.monotonic()
-        line = f"{self._step}: {text} ({now - self._since:.0f} s)"
-        if self._status:
-            self._status.update(escape(line))
-        elif now - self._last_plain >= PLAIN_EVERY_S:
-            self._last_plain = now
-            self.say(line)
+        with self._lock:
+            now = time.monotonic()
+            line = f"{self._step}: {text} ({now - self._since:.0f} s)"
+            if self._status:
+                self._status.update(escape(line))
+            elif now - self._last_plain >= PLAIN_EVERY_S:
+                self._last_plain = now
+                self.say(line)
 
     def done(self) -> None:
         """The present step is over."""
-        if self._status:
-            self._status.stop()
-            self._status = None
+        with self._lock:
+            if self._status:
+                self._status.stop()
+                self._status = None
 
     def __enter__(self) -> "Progress":
         return self

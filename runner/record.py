@@ -15,18 +15,25 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from errors import NoVerdict
 
 FORMAT = 1
-Kind = Literal["kunit", "program"]
+Kind = Literal["kunit", "program", "unload"]
 
 
 @dataclass(frozen=True)
 class Job:
     """One module or program of the manifest; `cases` are the names its source
-    declares, to notice one that vanishes.  `guest` is the kind that it asks for."""
+    declares, to notice one that vanishes.  `guest` is the kind that it asks for,
+    `detects` the detector that it proves to see, if it does.
+    Where a program is in `folder`, and an unload has its modules' names in `words`.
+    Unless a `gate` passes, nothing after it in its batch is run."""
 
     name: str
     kind: Kind
     cases: tuple[str, ...] = ()
     guest: str = ""
+    folder: str = "/memsafe/bin"
+    words: tuple[str, ...] = ()
+    gate: bool = False
+    detects: str = ""
 
 
 @dataclass(frozen=True)

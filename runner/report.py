@@ -11,9 +11,12 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from judge import Case, Report, Verdict
 from record import Run
+from silence import Silence, sentence
 
 SCHEMA = 1
 WORST = ("fail", "none", "pass")
+# Of guests side by side it is the sum: their time, not the host's.
+GUEST_PARTS = ("boot", "overhead", "tests", "leaks")
 # Guest text goes to terminals and into XML: control characters stay behind, and
 # so do those that end a line or turn its direction.
 UNPRINTABLE = re.compile(
@@ -55,10 +58,21 @@ def report_object(report: Report) -> dict[str, Any]:
     }
 
 
+def silence_object(silence: Silence) -> dict[str, Any]:
+    """A reporter that was off, as verdict.json shows it."""
+    return {
+        "reporter": silence.reporter,
+        "sentence": clean(sentence(silence)),
+        "guest": silence.guest,
+        "jobs": list(silence.jobs),
+    }
+
+
 def target_object(run: Run, verdict: Verdict, reproduce: str) -> dict[str, Any]:
     """One target's part of verdict.json."""
     first = run.guests[0] if run.guests else None
-    parts = ("config", "build", "boot", "tests", "total")
+    parts = ("config", "build", "boot", "tests", "guests", "total")
+    seconds = run.seconds | {"guests": sum(run.seconds.get(part, 0.0) for part in GUEST_PARTS)}
     return {
         "target": run.target,
         "kernel": run.facts.get("kernel", ""),
@@ -71,7 +85,9 @@ def target_object(run: Run, verdict: Verdict, reproduce: str) -> dict[str, Any]:
         "counts": verdict.counts,
         "cases": [case_object(case) for case in verdict.cases],
         "reports": [report_object(report) for report in verdict.reports],
-        "seconds": {part: round(run.seconds.get(part, 0.0), 3) for part in parts},
+        "silenced": [silence_object(each) for each in verdict.silenced],
+        "blind": [clean(sentence) for sentence in verdict.blind],
+        "seconds": {part: round(seconds.get(part, 0.0), 3) for part in parts},
         "guests": len(run.guests),
         "reproduce": reproduce,
     }
@@ -112,9 +128,10 @@ def summary(target: Mapping[str, Any], verbose: bool = False) -> str:
         f"({target['accel']}): {counts}, {expected} expected reports"
     )
     lines.append(
-        f"time: build {seconds['build']:.1f} s, boot {seconds['boot']:.1f} s, "
-        f"tests {seconds['tests']:.1f} s, total {seconds['total']:.1f} s"
+        f"time: build {seconds['build']:.1f} s, guests {seconds['guests']:.1f} s (boot "
+        f"{seconds['boot']:.1f} s, tests {seconds['tests']:.1f} s), total {seconds['total']:.1f} s"
     )
+    lines += [each["sentence"] for each in target["silenced"]]
     reasons = list(target["reasons"])
     if target["verdict"] != "pass":
         lines += [f"  {reason}" for reason in reasons[:20]]

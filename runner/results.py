@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import glob
 import json
 import os
 from collections.abc import Mapping
@@ -11,12 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import expect
+import exports
+import history
 import judge
+import page
 import record
 import report
 from errors import NoVerdict
 from expect import Expectations
-from target import CONFIGS
+from target import CONFIGS, PROJECT
+
+# Runs in a page's history.
+PLOTTED = 60
 
 
 def new_folder(results: Path, name: str) -> Path:
@@ -39,6 +46,14 @@ def new_folder(results: Path, name: str) -> Path:
     return folder
 
 
+def saved(folder: Path) -> list[Path]:
+    """The targets' folders of a run, or a target's folder itself."""
+    found = [path.parent for path in sorted(folder.glob("*/run.json"))]
+    if not found:
+        record.load(folder)
+    return found or [folder]
+
+
 def texts(folder: Path) -> dict[str, bytes]:
     names = ("console.log", "results.ktap")
     return {
@@ -46,19 +61,25 @@ def texts(folder: Path) -> dict[str, bytes]:
     }
 
 
-def expectations(target: str, own: Path | None) -> Expectations:
-    """What configs/expect/ says of a target, or a file of the user's own."""
+def expectations(target: str, version: str, own: Path | None) -> Expectations:
+    """What configs/expect/ says of a target on a kernel of this version, or a file
+    of the user's own."""
     path = own or CONFIGS / "expect" / f"{target}.txt"
     if own and not own.is_file():
         raise NoVerdict(f"no file of expectations: {own}")
-    return expect.parse(path.read_text(errors="replace") if path.exists() else "", datetime.date.today())
+    text = path.read_text(errors="replace") if path.exists() else ""
+    shown = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
+    return expect.parse(text, datetime.date.today(), str(shown)).scoped(target, version)
 
 
 def judged(folder: Path, own: Path | None = None) -> dict[str, Any]:
-    """Judge what is in a target's results folder."""
+    """Judge what is in a target's results folder, by expectations of the user's own,
+    or by those that the run has brought along."""
     run_record = record.load(folder)
     found = texts(folder)
-    expected = expectations(run_record.target, own)
+    if own is None and (folder / "expect.txt").is_file():
+        own = folder / "expect.txt"
+    expected = expectations(run_record.target, run_record.facts.get("kernel", ""), own)
     try:
         decoded = json.loads((folder / "decoded.json").read_text())
     except (OSError, ValueError):
@@ -87,6 +108,40 @@ def write(document: Mapping[str, Any], folder: Path) -> None:
     (folder / "verdict.json").write_text(json.dumps(document, indent=1) + "\n")
     (folder / "summary.txt").write_text(report.summary(shown))
     (folder / "junit.xml").write_text(report.junit(shown))
+
+
+def page_of(document: Mapping[str, Any], folder: Path) -> str:
+    """report.html; without plots and rates where there is no history."""
+    run_record = record.load(folder)
+    top = folder.resolve().parent.parent
+    try:
+        runs = history.runs(top, run_record.target, PLOTTED)
+        failed = history.past(top, target=glob.escape(run_record.target), failed=True)
+    except history.Unusable:
+        runs, failed = [], []
+    past = {each.name: each for each in failed}
+    started = history.started(run_record, folder)
+    return page.page(document, started, run_record.filtered, past, runs)
+
+
+def kcidb_of(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    return exports.kcidb(document, history.started(record.load(folder), folder))
+
+
+def export(document: Mapping[str, Any], folder: Path) -> str:
+    """report.html and kcidb.json: whole, or not there and a sentence why."""
+    files = {
+        "report.html": page_of(document, folder),
+        "kcidb.json": json.dumps(kcidb_of(document, folder), indent=1) + "\n",
+    }
+    for name, text in files.items():
+        half = folder / f"{name}.half"
+        try:
+            half.write_text(text)
+            half.replace(folder / name)
+        except OSError as error:
+            return f"no {folder / name}: {error.strerror}"
+    return ""
 
 
 def exit_status(verdict: str) -> int:

@@ -8,18 +8,20 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import boot
 import build
+import history
 import manifest
 import noop
 import packages
 import results
+import shard
 import source
 import stage
 import symbols
@@ -33,17 +35,29 @@ from collect import Collector
 from errors import NoVerdict
 from proc import Commands, printable
 from progress import Progress
-from record import Run
+from record import Job, JobResult, Run
+from shard import Part
 from source import Source
 from stage import Stage
-from target import PROJECT, Target
+from stop import Stop
+from target import CONFIGS, PROJECT, Target
+
+# What runs and what is expected of it, beside the kernel.
+TESTS = ("kunit", "module", "selftests", "runner/guest")
+TEST_SUFFIXES = {"", ".c", ".h", ".S", ".toml", ".config", ".txt"}
+
+# Kinds of memory, the variants of selftests/hammer_test.c: one after the other.
+HAMMERED = 2
 
 
 @dataclass(frozen=True)
 class Options:
     """What the command line asked for.  `image`, `modules` and `config` are of a
     kernel built elsewhere; `tests` is a folder of suites and programs instead of
-    ours, `driver` one instead of module/."""
+    ours, `driver` one instead of module/.  `hammer`: seconds of selftests/hammer_test.c.
+    `shard` is the part of the jobs that is run here.
+    `kernel_args` are words for the kernel's command line; `reproduce` is the command
+    line where it is no plain run."""
 
     target: str
     argv: tuple[str, ...]
@@ -54,6 +68,7 @@ class Options:
     jobs: int = 0
     timeout: int = 0
     environment: tuple[str, ...] = ()
+    hammer: int = 0
     leaks: bool = True
     tests: Path | None = None
     expectations: Path | None = None
@@ -61,6 +76,9 @@ class Options:
     image: Path | None = None
     modules: Path | None = None
     config: Path | None = None
+    kernel_args: tuple[str, ...] = ()
+    shard: Part | None = None
+    reproduce: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,21 +97,25 @@ class Built:
     target: Target
     kernel: Kernel
     stage: Stage
+    pinned: Source
 
 
 def run(options: Options, tools: Tools) -> dict[str, Any]:
     """Build, boot, collect, judge, report: one target.  Returns verdict.json's
     object; everything is in results/<run>/<target>/."""
-    begin = time.monotonic()
+    begin, started = time.monotonic(), history.now()
     target = load(options)
-    jobs = manifest.select(manifest.jobs(PROJECT, options.tests), options.pattern)
+    chosen = selected(options)
     if target.kunit_py:
-        jobs = [job for job in jobs if job.kind == "kunit"]
+        chosen = [job for job in chosen if job.kind == "kunit"]
     folder = results.new_folder(options.results, target.name)
     builder = make_builder(options, tools, folder / "build.log")
     # Other suites than ours say nothing about what is expected of ours.
     filtered = options.pattern is not None or options.tests is not None
-    start = Run(target.name, tuple(jobs), filtered=filtered)
+    part = shard.facts(options.shard, [job.name for job in chosen], filtered) if options.shard else {}
+    if options.shard:
+        chosen, filtered = options.shard.of(chosen), True
+    start = Run(target.name, tuple(chosen), filtered=filtered)
     try:
         if target.kunit_py:
             done = _with_kunit_py(options, target, start, folder, builder, tools)
@@ -101,11 +123,24 @@ def run(options: Options, tools: Tools) -> dict[str, Any]:
             done = _in_guests(options, target, start, folder, builder, tools)
     finally:
         tools.progress.done()
-    seconds = {**done.seconds, **builder.seconds, "total": time.monotonic() - begin}
-    replace(done, seconds=seconds).save(folder)
+    seconds = {**builder.seconds, "total": time.monotonic() - begin}
+    done = replace(done, facts={**done.facts, **part, "started": started})
+    document = finish(options, done, folder, seconds)
+    if problem := history.add(folder):
+        tools.progress.say(f"not in the history: {problem}")
+    if problem := results.export(document, folder):
+        tools.progress.say(problem)
+    tools.cache.keep_within(cap_bytes())
+    return document
+
+
+def finish(
+    options: Options, done: Run, folder: Path, seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """Save, judge and report what was collected; `seconds` are those of the host."""
+    replace(done, seconds={**done.seconds, **seconds}).save(folder)
     document = results.judged(folder, options.expectations)
     results.write(document, folder)
-    tools.cache.prune(cap_bytes())
     return document
 
 
@@ -131,18 +166,19 @@ def no_ops(options: Options, tools: Tools) -> tuple[list[str], bool]:
     """Every program with the system call of each test doing nothing: the matrix
     as lines, and whether every test noticed."""
     target = load(options)
-    chosen = manifest.select(manifest.jobs(PROJECT, options.tests), options.pattern)
-    jobs = tuple(job for job in chosen if job.kind == "program")
+    programs = tuple(job for job in selected(options) if job.kind == "program")
     folder = results.new_folder(options.results, f"{target.name}-noop")
     builder = make_builder(options, tools, folder / "build.log")
-    done = _in_guests(options, target, Run(target.name, jobs), folder, builder, tools)
+    done = _in_guests(options, target, Run(target.name, programs), folder, builder, tools)
     tools.progress.done()
     sources = {
         job.name: ((options.tests or PROJECT / "selftests") / f"{job.name}_test.c").read_text()
-        for job in jobs
+        for job in programs
     }
     found = noop.matrix(done, results.texts(folder)["results.ktap"], sources)
-    declared = results.expectations(target.name, options.expectations)
+    declared = results.expectations(
+        target.name, done.facts.get("kernel", ""), options.expectations
+    )
     lines, good = noop.table(found, declared)
     (folder / "noop.txt").write_text("\n".join(lines) + "\n")
     return lines, good
@@ -153,8 +189,21 @@ def load(options: Options) -> Target:
     target = targets.load(options.target)
     if options.timeout:
         target = replace(target, timeouts=replace(target.timeouts, job=float(options.timeout)))
+    more = target.timeouts.job + HAMMERED * options.hammer
+    target = replace(target, timeouts=replace(target.timeouts, job=more))
     packages.ensure(target.packages)
     return target
+
+
+def selected(options: Options) -> list[Job]:
+    """What the command line chooses, in the order in which it is run."""
+    return manifest.select(manifest.jobs(PROJECT, options.tests), options.pattern)
+
+
+def environment(options: Options) -> tuple[str, ...]:
+    """What every program gets."""
+    seconds = (f"MEMSAFE_HAMMER_SECONDS={options.hammer}",) if options.hammer else ()
+    return options.environment + seconds
 
 
 def make_builder(options: Options, tools: Tools, log: Path) -> Builder:
@@ -164,8 +213,10 @@ def make_builder(options: Options, tools: Tools, log: Path) -> Builder:
 
 
 @contextmanager
-def built(options: Options, target: Target, builder: Builder, tools: Tools) -> Iterator[Built]:
-    """Kernel and stage, built where they have changed."""
+def built(
+    options: Options, target: Target, builder: Builder, tools: Tools, only: Sequence[str] = ()
+) -> Iterator[Built]:
+    """Kernel and stage, built where they have changed; `only` as in stage.prepare()."""
     with ExitStack() as held:
         pinned, tree = sources_of(options, target, tools, held)
         if options.image:
@@ -175,10 +226,10 @@ def built(options: Options, target: Target, builder: Builder, tools: Tools) -> I
             kernel = held.enter_context(build.kernel(target, tree, extra, builder))
         staged = held.enter_context(
             stage.prepare(
-                target, kernel, pinned, options.modules, options.tests, builder, options.driver
+                target, kernel, pinned, options.modules, options.tests, builder, options.driver, only
             )
         )
-        yield Built(target, kernel, staged)
+        yield Built(target, kernel, staged, pinned)
 
 
 def sources_of(
@@ -214,19 +265,32 @@ def _in_guests(
         return in_guests(options, ready, start, folder, tools)
 
 
-def in_guests(options: Options, ready: Built, start: Run, folder: Path, tools: Tools) -> Run:
-    """Boot what is built and run the manifest; everything is in the results folder."""
+def in_guests(
+    options: Options,
+    ready: Built,
+    start: Run,
+    folder: Path,
+    tools: Tools,
+    enough: Callable[[JobResult, str], bool] = lambda result, text: False,
+    side_by_side: bool = True,
+    stop: Stop | None = None,
+) -> Run:
+    """Boot what is built and run the manifest, or as much of it as is `enough` or until
+    somebody says `stop`, in guests side by side or in one of each kind; everything is
+    in the results folder."""
     with tempfile.TemporaryDirectory(prefix="memsafe-") as scratch:
         shutil.copyfile(ready.kernel.config, folder / "config")
         machine = machine_of(ready, tools, folder)
+        machine = replace(machine, cmdline=" ".join(options.kernel_args))
         collector = Collector(
             ready.target, machine, folder, Path(scratch), tools.commands, tools.progress,
-            options.environment, options.leaks,
+            environment(options), options.leaks, enough=enough, side_by_side=side_by_side,
+            stop=Stop(stop),
         )  # fmt: skip
-        facts = _facts(options, ready.kernel, tools) | {"accel": machine.accel}
-        facts["qemu"] = boot.version(machine.qemu, tools.commands)
-        done = collector.collect(replace(start, facts=facts))
-        _decode(done, folder, ready, tools.commands)
+        known = facts(options, ready.kernel, tools) | {"accel": machine.accel}
+        known["qemu"] = boot.version(machine.qemu, tools.commands)
+        done = collector.collect(replace(start, facts=known))
+        decode(done, folder, ready, tools.commands)
     return done
 
 
@@ -239,7 +303,7 @@ def _with_kunit_py(
         done, config = uml.collect(target, tree, start, folder, builder)
     shutil.copyfile(config, folder / "config")
     kernel = Kernel(config.parent, config.parent / "linux", config, tree, compiler, "")
-    return replace(done, facts=_facts(options, kernel, tools) | {"accel": "uml"})
+    return replace(done, facts=facts(options, kernel, tools) | {"accel": "uml"})
 
 
 def _bare_machine(ready: Built) -> Machine:
@@ -257,7 +321,7 @@ def machine_of(ready: Built, tools: Tools, folder: Path) -> Machine:
     return replace(machine, accel=accel)
 
 
-def _facts(options: Options, kernel: Kernel, tools: Tools) -> dict[str, str]:
+def facts(options: Options, kernel: Kernel, tools: Tools) -> dict[str, str]:
     """What a reader of the verdict needs to know about where it comes from."""
     config = kernel.config.read_text()
     return {
@@ -266,7 +330,7 @@ def _facts(options: Options, kernel: Kernel, tools: Tools) -> dict[str, str]:
         "hz": targets.requested(config).get("CONFIG_HZ", "0"),
         "compiler": kernel.compiler,
         "argv": json.dumps(options.argv),
-        "reproduce": reproduce(options),
+        "reproduce": options.reproduce or reproduce(options),
         **_commit(tools.commands),
     }
 
@@ -292,15 +356,18 @@ def reproduce(options: Options) -> str:
     words += ["--kernel", str(options.kernel)] if options.kernel else []
     words += [word for line in options.kconfig_add for word in ("--kconfig_add", line)]
     words += ["--tests", str(options.tests)] if options.tests else []
+    words += [word for arg in options.kernel_args for word in ("--kernel_args", arg)]
     words += ["--timeout", str(options.timeout)] if options.timeout else []
     words += [word for line in options.environment for word in ("--env", line)]
+    words += ["--hammer", str(options.hammer)] if options.hammer else []
     words += [] if options.leaks else ["--no_leaks"]
     words += ["--expect", str(options.expectations)] if options.expectations else []
+    words += ["--shard", str(options.shard)] if options.shard else []
     words += [options.pattern] if options.pattern else []
     return shlex.join(words)
 
 
-def _decode(done: Run, folder: Path, ready: Built, commands: Commands) -> None:
+def decode(done: Run, folder: Path, ready: Built, commands: Commands) -> None:
     """decoded.json: file and line of every frame in a report, so that a saved
     run can be judged without the kernel's binaries."""
     texts = results.texts(folder)
@@ -312,6 +379,46 @@ def _decode(done: Run, folder: Path, ready: Built, commands: Commands) -> None:
         frames, vmlinux, staged.modules, roots, ready.target.cross_compile, commands
     )
     (folder / "decoded.json").write_text(json.dumps(decoded, indent=1) + "\n")
+
+
+def keep(ready: Built, folder: Path) -> Built:
+    """A copy of what a guest needs, which stays when the next kernel is built."""
+    folder.mkdir()
+    kernel, staged = ready.kernel, ready.stage
+    for path in (kernel.image, kernel.folder / "vmlinux", kernel.config,
+                 staged.initrd, staged.payload, staged.scratch):  # fmt: skip
+        shutil.copyfile(path, folder / path.name)
+    own = replace(kernel, folder=folder, image=folder / kernel.image.name, config=folder / kernel.config.name)
+    parts = {part: folder / getattr(staged, part).name for part in ("initrd", "payload", "scratch")}
+    return Built(ready.target, own, replace(staged, **parts), ready.pinned)
+
+
+def identity(options: Options, jobs: Sequence[Job], content: str, tools: Tools) -> str:
+    """Names all that a run's verdict depends on; `content` is that of the source."""
+    target = load(options)
+    return build.digest(
+        content,
+        tests_content(options),
+        repr(target),
+        targets.fragment_text(target),
+        build.compiler_version(target, tools.commands),
+        json.dumps([options.kconfig_add, environment(options), options.kernel_args, options.leaks]),
+        json.dumps([asdict(job) for job in jobs]),
+    )
+
+
+def tests_content(options: Options) -> str:
+    """Names and contents of everything that runs or says what is expected."""
+    folders = [PROJECT / part for part in TESTS] + ([options.tests] if options.tests else [])
+    files = [path for folder in folders for path in sorted(folder.rglob("*"))]
+    files += [options.expectations or CONFIGS / "expect" / f"{options.target}.txt"]
+    return build.digest(
+        *(
+            f"{path.name}:{stage.file_hash(path)}"
+            for path in files
+            if path.is_file() and path.suffix in TEST_SUFFIXES
+        )
+    )
 
 
 def exit_status(verdict: str) -> int:

@@ -14,7 +14,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from time import sleep
+
+from errors import Stopped
+from stop import Stop
 
 POLL_S = 0.1
 
@@ -57,10 +59,18 @@ def _try(lock: int) -> bool:
         return False
 
 
+def _pause(stop: Stop) -> None:
+    if stop.wait(POLL_S):
+        raise Stopped
+
+
 @contextmanager
-def cores(wanted: int, total: int, say: Callable[[str], None]) -> Iterator[None]:
+def cores(
+    wanted: int, total: int, say: Callable[[str], None], stop: Stop
+) -> Iterator[None]:
     """Hold `wanted` of the host's `total` cores (never more than all of them);
-    says so once when it has to wait for another run."""
+    says so once when it has to wait for another run.  Stopped when `stop` is set
+    before they are there."""
     folder = _folder()
     wanted = min(wanted, total)
     with ExitStack() as held:
@@ -68,7 +78,7 @@ def cores(wanted: int, total: int, say: Callable[[str], None]) -> Iterator[None]
             told = False
             while not _try(queue):
                 told = told or not say("waiting for cores: another run's guest has them")
-                sleep(POLL_S)
+                _pause(stop)
             have = 0
             free = [held.enter_context(_held(folder / f"core-{n}")) for n in range(total)]
             while True:
@@ -79,5 +89,5 @@ def cores(wanted: int, total: int, say: Callable[[str], None]) -> Iterator[None]
                 if have == wanted:
                     break
                 told = told or not say("waiting for cores: another run's guest has them")
-                sleep(POLL_S)
+                _pause(stop)
         yield

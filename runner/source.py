@@ -64,10 +64,15 @@ def _unpack(tarball: Path, path: Path, commands: Commands) -> None:
 def tree(path: Path, commands: Commands) -> Source:
     """Any kernel tree.  NoVerdict when it is none or older than 6.1."""
     path = path.resolve()
+    return Source(path, supported(path), _content(path, commands), pinned=False)
+
+
+def supported(path: Path) -> str:
+    """The version of a tree that we work with; NoVerdict as above."""
     version = version_of(path)
     if numbers(version) < OLDEST:
         raise NoVerdict(f"{path} is Linux {version}; 6.1 is the oldest that works")
-    return Source(path, version, _content(path, commands), pinned=False)
+    return version
 
 
 def version_of(path: Path) -> str:

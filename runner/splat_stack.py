@@ -143,7 +143,7 @@ _REPORTING: Final = r"""
 
 # Sanitizers, allocators, memory and string primitives, user copies.
 _MEMORY: Final = r"""
-    kasan_(?!\w*(?:oob|uaf|test)) __kasan __asan_ __hwasan_ hwasan_ check_memory_region
+    kasan_(?!\w*(?:oob|uaf|test)) __kasan ____kasan __asan_ __hwasan_ hwasan_ check_memory_region
     memory_is_poisoned check_region_inline bytes_is_ end_report start_report describe_
     address_is kmsan_ __msan_ __kmsan kcsan_ __kcsan __tsan_ check_access kfence_ __kfence
     __ubsan_ ubsan_ handle_overflow __sanitizer_ sanitizer_ write_comp_data kcov_ pcpu_

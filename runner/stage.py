@@ -9,14 +9,16 @@ never from the tree under test: a patch can't change its judge.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from build import Builder, Kernel, compiler_name, digest, with_ccache
+import modinfo
+from build import Builder, Kernel, compiler_name, compiler_version, digest, with_ccache
 from errors import NoVerdict
 from overlay import copy_changed
 from source import Source
@@ -24,6 +26,7 @@ from target import PROJECT, Target
 
 MODULES, PROGRAMS = "modules", "programs"
 SCRATCH_MB = 64
+DRIVER_MB = 64
 
 
 @dataclass(frozen=True)
@@ -47,22 +50,25 @@ def prepare(
     tests: Path | None,
     builder: Builder,
     driver: Path | None = None,
+    only: Sequence[str] = (),
 ) -> Iterator[Stage]:
     """Build what has changed and pack it.  `modules` is a folder of modules built
     elsewhere; `tests` one of suites and programs to take instead of ours, `driver`
-    one, called module too, instead of module/."""
-    module_dirs = [driver or PROJECT / "module", tests or PROJECT / "kunit"]
+    one, called module too, instead of module/.  With `only` there is nothing but these
+    programs and the kernel's own modules."""
+    module_dirs = [] if only else [driver or PROJECT / "module", tests or PROJECT / "kunit"]
     programs = tests or PROJECT / "selftests"
     headers = _headers(target, pinned, builder)
     inputs = digest(
         kernel.content,
         pinned.content,
-        *_hashes([*module_dirs, programs, PROJECT / "runner/guest"]),
+        *(battery_hashes(only) if only else _hashes([*module_dirs, programs])),
+        *_hashes([PROJECT / "runner/guest"]),
         *([file_hash(path) for path in sorted(modules.rglob("*.ko"))] if modules else []),
     )
     key = f"{target.name}-{inputs}"
     images = builder.cache.entry("images", key)
-    work = builder.cache.entry("stages", f"{target.name}-{digest(str(kernel.folder))}")
+    work = builder.cache.entry("stages", f"{target.name}-{digest(str(kernel.folder), *only)}")
     with builder.cache.hold("stages", work.name, exclusive=True):
         if not (images / "payload.img").exists():
             with (
@@ -71,14 +77,16 @@ def prepare(
             ):
                 builder.progress.step("build modules and programs")
                 if modules:
-                    built = [_take_modules(modules, work)]
+                    built = sorted(_take_modules(modules, work).glob("*.ko"))
                 else:
-                    built = _modules(target, kernel, module_dirs, work, builder)
-                _programs(target, pinned, headers, programs, work, builder)
+                    folders = _modules(target, kernel, module_dirs, work, builder)
+                    built = [path for folder in folders for path in sorted(folder.glob("*.ko"))]
+                    built += in_tree(kernel)
+                _programs(target, pinned, headers, programs, only, work, builder)
                 _init(target, work, builder)
                 _pack(target, built, work, images, builder)
     with builder.cache.hold("images", key, exclusive=False):
-        found = {path.stem: path for path in (images / "debug").glob("*.ko")}
+        found = {modinfo.kernel_name(path.name): path for path in (images / "debug").glob("*.ko")}
         yield Stage(
             images / "initrd.cpio",
             images / "payload.img",
@@ -96,6 +104,15 @@ def _hashes(folders: Iterable[Path]) -> list[str]:
             if path.is_file() and path.suffix in ("", ".c", ".h", ".sh", ".S"):
                 found.append(f"{path.name}:{file_hash(path)}")
     return found
+
+
+def battery_hashes(names: Iterable[str]) -> list[str]:
+    """The same of some programs, and of all that they may include or be linked with."""
+    folder = PROJECT / "selftests"
+    files = [*(folder / f"{name}_test.c" for name in names), folder / "Makefile",
+             *sorted(folder.glob("*.h")), *sorted((folder / "drivers").glob("*.c")),
+             *sorted((PROJECT / "module").glob("*uapi.h"))]  # fmt: skip
+    return [f"{path.name}:{file_hash(path)}" for path in files]
 
 
 def _headers(target: Target, pinned: Source, builder: Builder) -> Path:
@@ -135,37 +152,126 @@ def _take_modules(modules: Path, work: Path) -> Path:
 
 
 def _modules(
-    target: Target, kernel: Kernel, folders: Iterable[Path], work: Path, builder: Builder
+    target: Target, kernel: Kernel, folders: Sequence[Path], work: Path, builder: Builder
 ) -> list[Path]:
     """The folders in which the modules of `folders` are built.  Others beside
     them are of other runs: what is packed comes from these alone."""
     copies = []
+    # They include each other's headers.
+    wanted = digest(kernel.content, *_hashes(folders))
     for folder in folders:
         copy = work / MODULES / folder.name
+        known = copy / ".built"
         copies.append(copy)
+        if known.exists() and known.read_text() == wanted:
+            continue
         if not builder.commands.dry:
             copy_changed(folder, copy)
+            known.unlink(missing_ok=True)
         place = ["-C", str(kernel.source.path), f"O={kernel.folder}", f"M={copy}"]
-        builder.make(target, [*place, "modules"], f"{folder.name}/")
+        builder.make(target, [*place, "modules"], f"{folder.name}/", work, kernel.folder)
+        if not builder.commands.dry:
+            known.write_text(wanted)
     return copies
 
 
+def in_tree(kernel: Kernel) -> list[Path]:
+    """The modules that were built with the kernel."""
+    order = kernel.folder / "modules.order"
+    lines = order.read_text().splitlines() if order.is_file() else []
+    return [kernel.folder / Path(line).with_suffix(".ko") for line in lines]
+
+
 def _programs(
-    target: Target, pinned: Source, headers: Path, folder: Path, work: Path, builder: Builder
+    target: Target,
+    pinned: Source,
+    headers: Path,
+    folder: Path,
+    only: Sequence[str],
+    work: Path,
+    builder: Builder,
 ) -> None:
-    """With the kernel's own lib.mk; what an older source has left there goes."""
+    """With the kernel's own lib.mk, those whose source has changed: which they are is
+    told by content, not by time stamps that another checkout may have set."""
     out = work / PROGRAMS
+    known, wanted = out / ".built", _program_contents(target, pinned, folder, builder)
     if not builder.commands.dry:
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
+        _remove_changed(out, known, wanted)
     argv = [
         "make", f"-j{builder.jobs}", "-C", str(folder), f"KSRC={pinned.path}",
         f"OUTPUT={out}", f"KHDR_INCLUDES=-isystem {headers}",
-        f"CC={with_ccache(compiler_name(target))}", f"ARCH={target.arch}", "all",
+        f"CC={with_ccache(compiler_name(target))}", f"ARCH={target.arch}",
+        *([str(out / f"{name}_test") for name in only] or ["all"]),
     ]  # fmt: skip
     done = builder.commands.run(argv, log=builder.log, env=builder.environment(), timeout=600)
     if done.status:
         raise NoVerdict("\n".join([f"{folder.name}/ does not build:", *done.tail]))
+    if not builder.commands.dry:
+        known.write_text(json.dumps(wanted))
+
+
+def _program_contents(
+    target: Target, pinned: Source, folder: Path, builder: Builder
+) -> dict[str, str]:
+    """What each program is made of, and under "" what all of them are."""
+    shared = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    shared = [path for path in shared if path.suffix != ".c" or path.parent != folder]
+    found = {path.stem: file_hash(path) for path in sorted(folder.glob("*.c"))}
+    compiler = compiler_version(target, builder.commands)
+    return found | {"": digest(compiler, pinned.content, *map(file_hash, shared))}
+
+
+def _remove_changed(out: Path, known: Path, wanted: dict[str, str]) -> None:
+    """What is left in `out` is of the sources that will be built; while they are
+    built, nothing is known of it."""
+    try:
+        before = json.loads(known.read_text())
+    except (OSError, ValueError):
+        before = {}
+    if before.get("") != wanted[""]:
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        return
+    known.unlink()
+    for name in before.keys() | wanted.keys():
+        if name and before.get(name) != wanted.get(name):
+            (out / name).unlink(missing_ok=True)
+
+
+def battery(
+    target: Target, pinned: Source, adapter: Path, names: Sequence[str], out: Path, builder: Builder
+) -> None:
+    """The battery's programs in `out`, with one adapter: a file of the user's, which is
+    read by nothing but the compiler."""
+    headers = _headers(target, pinned, replace(builder, jail=None))
+    argv = [
+        "make", f"-j{builder.jobs}", "-C", str(PROJECT / "selftests"), f"KSRC={pinned.path}",
+        f"OUTPUT={out}", f"KHDR_INCLUDES=-isystem {headers}", f"ADAPTERS={adapter}",
+        f"CC={with_ccache(compiler_name(target))}", f"ARCH={target.arch}",
+        *(str(out / f"{name}_test") for name in names),
+    ]  # fmt: skip
+    argv = builder.jail.wrap(argv, out) if builder.jail else argv
+    done = builder.commands.run(argv, log=builder.log, env=builder.environment(), timeout=600)
+    if done.status:
+        raise NoVerdict("\n".join([f"{adapter.name} does not build:", *done.tail]))
+
+
+def driver_disk(
+    modules: Sequence[Path], programs: Sequence[Path], image: Path, target: Target, builder: Builder
+) -> None:
+    """A read-only disk with modules/ and bin/, always of one size: a snapshot goes on
+    with any of them."""
+    tree = image.with_suffix(".tree")
+    strip = f"{target.cross_compile}strip"
+    for name in ("modules", "bin"):
+        (tree / name).mkdir(parents=True)
+    for module in modules:
+        _tool([strip, "--strip-debug", "-o", str(tree / "modules" / module.name), str(module)], builder)
+    for program in programs:
+        _tool([strip, "-o", str(tree / "bin" / program.name), str(program)], builder)
+    _tool(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", str(tree), str(image),
+           f"{DRIVER_MB}M"], builder)  # fmt: skip
+    shutil.rmtree(tree)
 
 
 def _init(target: Target, work: Path, builder: Builder) -> None:
@@ -187,7 +293,7 @@ def _init(target: Target, work: Path, builder: Builder) -> None:
 
 
 def _pack(
-    target: Target, built: Iterable[Path], work: Path, images: Path, builder: Builder
+    target: Target, built: Sequence[Path], work: Path, images: Path, builder: Builder
 ) -> None:
     """A read-only ext4 disk with modules/ and bin/, and an empty scratch disk."""
     if builder.commands.dry:
@@ -199,10 +305,13 @@ def _pack(
     for name in ("modules", "bin"):
         (tree / name).mkdir(parents=True)
     (half / "debug").mkdir()
-    for module in (path for folder in built for path in folder.glob("*.ko")):
+    for module in built:
         shutil.copyfile(module, half / "debug" / module.name)
-        _tool([strip, "--strip-debug", "-o", str(tree / "modules" / module.name), str(module)],
-              builder)  # fmt: skip
+        shutil.copyfile(module, tree / "modules" / module.name)
+    if built:
+        _tool([strip, "--strip-debug", *(str(tree / "modules" / path.name) for path in built)], builder)
+    order = modinfo.load_order({path.name: path.read_bytes() for path in built})
+    (tree / "modules/load").write_text(order)
     for program in (work / PROGRAMS).iterdir():
         if program.is_file() and os.access(program, os.X_OK):
             _tool([strip, "-o", str(tree / "bin" / program.name), str(program)], builder)

@@ -7,7 +7,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,14 @@ class Qemu:
 @dataclass(frozen=True)
 class Guest:
     """A kind of guest: its machine and the modules that stay loaded, as file name
-    and parameters.  `alone`: one job a boot.  Without `leaks` no kmemleak scans."""
+    and parameters.  `alone`: one job a boot.  Without `leaks` no kmemleak scans.
+    `disk` is a disk of the modules' own, mounted before they are loaded."""
 
     qemu: Qemu
     modules: tuple[str, ...] = ()
     alone: bool = False
     leaks: bool = True
+    disk: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Timeouts:
 class Target:
     """`kernel` names a distribution's source package, `tree` another one where the
     kernel under test is not of that version; `fragments` are in order.
-    `guests` are by kind, "" is the main one; none when there is no QEMU."""
+    `guests` are by kind, "" is the main one; none when there is no QEMU.
+    `before` is what is different for kernels before a version."""
 
     name: str
     arch: str
@@ -70,6 +73,7 @@ class Target:
     kunit_py: bool = False
     tree: str = ""
     guests: Mapping[str, Guest] = field(default_factory=dict)
+    before: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def guest(self, kind: str) -> Guest:
         """The guest for jobs of a kind: the main one where the target has no other."""
@@ -121,6 +125,14 @@ def _guest(machine: Mapping[str, Any], changes: Mapping[str, Any]) -> Guest:
 
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+
+
+def for_version(target: Target, version: str) -> Target:
+    """The target with what is different for a kernel of this version."""
+    for bound in sorted(target.before, key=numbers, reverse=True):
+        if numbers(version) < numbers(bound):
+            target = replace(target, **_tuples(target.before[bound]))
+    return target
 
 
 def fragment_text(target: Target) -> str:

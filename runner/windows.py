@@ -71,9 +71,9 @@ def of(run: Run, console: bytes) -> dict[str, Window]:
     jobs = {job.name: job for job in run.manifest}
     found: dict[str, Window] = {}
     for guest in run.guests:
-        lines = _lines(guest, console)
+        lines = lines_of(guest, console)
         reports = splat.find("\n".join(lines))
-        for name, start, end in _spans(lines):
+        for name, start, end in spans_of(lines):
             if name in jobs:
                 inside = [report for report in reports if start <= report.start < end]
                 window = _window(jobs[name], lines, start, end, inside)
@@ -84,8 +84,8 @@ def of(run: Run, console: bytes) -> dict[str, Window]:
 def outside(run: Run, console: bytes) -> Iterator[Splat]:
     """Reports that belong to no job: at boot, between jobs, at the end."""
     for guest in run.guests:
-        lines = _lines(guest, console)
-        spans = list(_spans(lines))
+        lines = lines_of(guest, console)
+        spans = list(spans_of(lines))
         for report in splat.find("\n".join(lines)):
             if not any(start <= report.start < end for _, start, end in spans):
                 yield splat_of(report, lines)
@@ -93,7 +93,7 @@ def outside(run: Run, console: bytes) -> Iterator[Splat]:
 
 def dropped(guest: GuestResult, console: bytes) -> int:
     """How many messages printk had no room for: any report may be among them."""
-    lost = [DROPPED.match(line) for line in _lines(guest, console)]
+    lost = [DROPPED.match(line) for line in lines_of(guest, console)]
     return sum(int(match.group(1)) for match in lost if match)
 
 
@@ -102,18 +102,18 @@ def frames(run: Run, console: bytes, results: bytes) -> Iterator[Frame]:
     for guest in run.guests:
         offset, length = guest.leaks
         leaks = results[offset : offset + length].decode(errors="replace")
-        for text in ("\n".join(_lines(guest, console)), leaks):
+        for text in ("\n".join(lines_of(guest, console)), leaks):
             for report in splat.find(text):
                 yield from report.frames
 
 
-def _lines(guest: GuestResult, console: bytes) -> list[str]:
+def lines_of(guest: GuestResult, console: bytes) -> list[str]:
     offset, length = guest.console
     text = console[offset : offset + length].decode(errors="replace")
     return [line.rstrip("\r") for line in text.split("\n")]
 
 
-def _message(line: str) -> str:
+def message(line: str) -> str:
     return PREFIX.sub("", line, count=1)
 
 
@@ -122,10 +122,10 @@ def _mark(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
     prefix = PREFIX.match(line)
     if prefix and prefix.group(2) not in (None, INIT):
         return None
-    return pattern.match(_message(line))
+    return pattern.match(message(line))
 
 
-def _spans(lines: list[str]) -> Iterator[tuple[str, int, int]]:
+def spans_of(lines: list[str]) -> Iterator[tuple[str, int, int]]:
     """(job, first line, line after the last); a job without END goes to the end."""
     name, start = "", 0
     for number, line in enumerate(lines):
@@ -147,7 +147,7 @@ def _window(
     reports = tuple(
         (_case_at(job, results, report.start), splat_of(report, lines)) for report in inside
     )
-    announced = [EXPECT.match(_message(line)) for line in lines[start:end]]
+    announced = [EXPECT.match(message(line)) for line in lines[start:end]]
     titles = tuple(
         match.group(2) for match in announced if match and f"{match.group(1)}.".startswith(f"{job.name}.")
     )

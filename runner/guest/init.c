@@ -5,6 +5,8 @@
  *	load PATH [PARAM...]			insert a module and keep it
  *	module JOB SECONDS PATH [PARAM...]	insert, collect KUnit results, remove
  *	program JOB SECONDS [VAR=VALUE...] PATH [ARG...]
+ *	unload JOB SECONDS NAME...		remove modules, in this order
+ *	disk SERIAL				mount it at /SERIAL, read-only
  *	leaks clear|report|state		forget; scan and send; answer only
  *	quit					power off
  */
@@ -73,6 +75,16 @@ static void leaks(char *what)
 	port_printf("leaks", "-", "%s", leaks_state());
 }
 
+static void disk(char *serial)
+{
+	char where[64];
+
+	snprintf(where, sizeof(where), "/%s", serial);
+	port_printf("disk", "-", "%s",
+		    mount_disk(serial, where, "ext4", true) ? "mounted" :
+							      "absent");
+}
+
 /* Returns false when the host wants the guest to end. */
 static bool obey(char *line)
 {
@@ -84,6 +96,10 @@ static bool obey(char *line)
 		job_module(line);
 	else if (!strcmp(verb, "program"))
 		job_program(line);
+	else if (!strcmp(verb, "unload"))
+		job_unload(line);
+	else if (!strcmp(verb, "disk"))
+		disk(line);
 	else if (!strcmp(verb, "leaks"))
 		leaks(line);
 	else if (!strcmp(verb, "quit"))
@@ -103,6 +119,8 @@ int main(void)
 	setrlimit(RLIMIT_CORE, &no_core);
 	setenv("PATH", "/memsafe/bin:/bin:/sbin", 1);
 	setenv("HOME", "/tmp", 1);
+	/* Programs may change what is everybody's, such as swap. */
+	setenv("MEMSAFE_GUEST", "1", 1);
 	if (port_open()) {
 		mount_disk("scratch", "/scratch", "ext4", false);
 		if (!mount_disk("payload", "/memsafe", "ext4", true))

@@ -37,6 +37,7 @@ bool mount_disk(const char *serial, const char *where, const char *type,
 void job_load(char *args);
 void job_module(char *args);
 void job_program(char *args);
+void job_unload(char *args);
 
 /* leaks.c: the kmemleak protocol */
 const char *leaks_state(void);

@@ -26,6 +26,7 @@
 #define KUNIT_DIR	"/sys/kernel/debug/kunit"
 /* How long a killed process may take to go before it counts as stuck. */
 #define KILL_GRACE_MS	5000
+#define UNLOAD_MS	3000
 
 struct outcome {
 	const char *kind;
@@ -33,9 +34,23 @@ struct outcome {
 	size_t dropped;
 };
 
+/*
+ * What a gate has marked in the kernel says that it ran, once in each window.
+ * Other kernels have no such parameter.
+ */
+static void next_window(void)
+{
+	static unsigned int window = 1;
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", ++window);
+	write_file("/sys/module/kernel/parameters/memsafe_window", text);
+}
+
 static void begin(const char *job)
 {
 	kmsg("memsafe: BEGIN %s", job);
+	next_window();
 	port_printf("begin", job, "uptime_ms %llu\n",
 		    (unsigned long long)now_ms());
 }
@@ -186,6 +201,22 @@ static void send_kunit_results(const char *job)
 		closedir(suites);
 }
 
+/*
+ * A file is released after its last user has closed it, by a worker: what is
+ * still in use may be free in a moment.
+ */
+static int unload(const char *name)
+{
+	uint64_t until = now_ms() + UNLOAD_MS;
+
+	while (syscall(SYS_delete_module, name, O_NONBLOCK)) {
+		if (errno != EWOULDBLOCK || now_ms() > until)
+			return -1;
+		usleep(10000);
+	}
+	return 0;
+}
+
 /* "/a/foo-bar.ko" is the module foo_bar. */
 static void module_name(const char *path, char *name, size_t size)
 {
@@ -214,7 +245,7 @@ void job_module(char *args)
 		out.kind = "errno";
 	if (!strcmp(out.kind, "exit")) {
 		send_kunit_results(job);
-		if (syscall(SYS_delete_module, name, O_NONBLOCK))
+		if (unload(name))
 			out = (struct outcome){ .kind = "unload",
 						.number = errno };
 	}
@@ -239,24 +270,57 @@ static void exec_program(char *args)
 		strerror(errno));
 }
 
-void job_program(char *args)
+/* A job whose output is its result: @child runs with the rest of @args. */
+static void job_printing(char *args, void (*child)(char *))
 {
 	char *job = next_word(&args);
 	unsigned int seconds = strtoul(next_word(&args), NULL, 10);
 	struct outcome out = { .kind = "errno" };
 	int out_pipe[2];
-	pid_t child;
+	pid_t pid;
 
 	begin(job);
 	if (!pipe2(out_pipe, O_CLOEXEC | O_NONBLOCK)) {
 		fcntl(out_pipe[1], F_SETFL, 0);
-		child = start(exec_program, args, out_pipe[1]);
+		pid = start(child, args, out_pipe[1]);
 		close(out_pipe[1]);
-		out = supervise(child, out_pipe[0], job, seconds);
+		out = supervise(pid, out_pipe[0], job, seconds);
 		kill_the_rest();
 		close(out_pipe[0]);
 	} else {
 		out.number = errno;
 	}
 	end(job, out);
+}
+
+void job_program(char *args)
+{
+	job_printing(args, exec_program);
+}
+
+/*
+ * The result in KTAP, as a program would say it.  EBUSY is a module that was
+ * made to stay.
+ */
+static void unload_and_exit(char *args)
+{
+	const char *promise = "module_goes_when_nobody_uses_it";
+	const char *skip = "SKIP needs a module with an exit function";
+	char *name;
+	int error = 0;
+
+	while (!error && *(name = next_word(&args)))
+		error = unload(name) ? errno : 0;
+	dprintf(1, "TAP version 13\n1..1\n");
+	if (error && error != EBUSY)
+		dprintf(1, "# %s: %s\n", name, strerror(error));
+	dprintf(1, "%s 1 %s%s%s\n",
+		error && error != EBUSY ? "not ok" : "ok", promise,
+		error == EBUSY ? " # " : "", error == EBUSY ? skip : "");
+	_exit(error == EBUSY ? 4 : !!error);
+}
+
+void job_unload(char *args)
+{
+	job_printing(args, unload_and_exit);
 }

@@ -13,6 +13,8 @@ import pytest
 RUNNER = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(RUNNER))
 
+LONGEST = ("test_check", "test_drive", "test_targets", "test_noop", "test_mutate", "test_guest")
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -24,7 +26,7 @@ class Ended:
 
 
 def command(*words):
-    return ["/usr/bin/python3", str(RUNNER / "memsafe.py"), *map(str, words)]
+    return [str(RUNNER / "memsafe.py"), *map(str, words)]
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +54,11 @@ def memsafe():
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "guest: boots guests (minutes)")
+
+
+def pytest_collection_modifyitems(items):
+    """Files that take longest come first: workers then end together."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 def pytest_unconfigure(config):

@@ -2,6 +2,7 @@
 """The cache: what is pruned, in which order, and who waits for whom."""
 
 import os
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -83,6 +84,34 @@ def test_nothing_is_pruned_below_the_cap(here):
     assert keys(here.entries()) == ["a"]
 
 
+def test_the_cap_is_kept_whenever_an_entry_has_come(here):
+    add(here, "kernels", "old", 40, 100)
+    here.keep_within(100 * KIB)
+    add(here, "images", "new", 40, 200)
+    add(here, "images", "newer", 40, 300)
+
+    here.keep_within(100 * KIB)
+
+    assert keys(here.entries()) == ["new", "newer"]
+
+
+def test_a_smaller_cap_is_kept_at_once(here):
+    add(here, "kernels", "old", 40, 100)
+    here.keep_within(100 * KIB)
+
+    here.keep_within(0)
+
+    assert here.entries() == []
+
+
+def test_nothing_is_added_up_when_no_entry_has_come(here, monkeypatch):
+    add(here, "kernels", "a", 40, 100)
+    here.keep_within(100 * KIB)
+    monkeypatch.setattr(cache, "_size", lambda path: pytest.fail(f"{path} is added up"))
+
+    here.keep_within(100 * KIB)
+
+
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_what_is_held_stays(here, exclusive):
     add(here, "kernels", "held", 40, 100)
@@ -124,6 +153,22 @@ def test_what_a_cut_off_removal_left_is_removed(here):
     here.prune(0)
 
     assert list((here.root / "kernels").iterdir()) == []
+
+
+def test_two_runs_prune_at_once(here):
+    """Between them they remove every entry once, and none trips over the other."""
+    for i in range(300):
+        add(here, "images", str(i), 1, i)
+
+    with ProcessPoolExecutor(2) as pool:
+        removed = list(pool.map(_pruned, [here.root] * 2))
+
+    assert sorted(removed[0] + removed[1]) == sorted(str(i) for i in range(300))
+    assert here.entries() == []
+
+
+def _pruned(root):
+    return keys(Cache(root, print).prune(0))
 
 
 def test_a_second_process_waits_and_says_so(here):

@@ -10,6 +10,7 @@ import pytest
 
 import boot
 import cache
+import history
 import manifest
 import run
 from conftest import RUNNER
@@ -51,13 +52,22 @@ def test_verdict_json_is_valid(checked):
 
 
 @pytest.mark.parametrize(
-    "name", ["config", "build.log", "console.log", "results.ktap", "summary.txt", "junit.xml"]
+    "name",
+    ["config", "build.log", "console.log", "results.ktap", "summary.txt", "junit.xml", "report.html", "kcidb.json"],
 )
 def test_check_leaves(checked, name):
     _, folder = checked
 
     # Nothing is built when it was built before: then the log stays empty.
     assert (folder / name).exists() and ((folder / name).stat().st_size or name == "build.log")
+
+
+def test_check_is_in_the_history(checked, results):
+    _, folder = checked
+    passed = {case["name"] for case in json.loads((folder / "verdict.json").read_text())["targets"][0]["cases"]
+              if case["status"] == "pass"}  # fmt: skip
+
+    assert {each.name for each in history.past(results, target=TARGET)} >= passed
 
 
 def test_the_sanitizer_reports_what_is_provoked(checked):
@@ -149,3 +159,12 @@ def deadline():
     import time
 
     return time.monotonic() + 300
+
+
+def test_hammering_gets_its_time_and_says_so(tmp_path):
+    options = run.Options(target=TARGET, argv=(), results=tmp_path, hammer=60)
+    plain = run.load(replace(options, hammer=0)).timeouts.job
+
+    assert run.load(options).timeouts.job == plain + run.HAMMERED * 60
+    assert run.environment(options) == ("MEMSAFE_HAMMER_SECONDS=60",)
+    assert "--hammer 60" in run.reproduce(options)

@@ -37,13 +37,18 @@ def refused(ended, status, part):
     (["run", "--timeout", "1.5"], "argument --timeout: "),
     (["run", "--env", "NAME"], "argument --env: "),
     (["run", "--env", "NAME=a b"], "argument --env: "),
+    (["run", "--hammer", "0"], "argument --hammer: "),
     (["run", "--kconfig_add", "KASAN"], "argument --kconfig_add: "),
     (["run", "--tests"], "argument --tests: expected one argument"),
     (["exec"], "required: --image, --modules, --config"),
     (["list", "no_such_suite"], "no suite or program matches 'no_such_suite'"),
     (["run", "no_such_suite"], "no suite or program matches 'no_such_suite'"),
+    (["list", "mlock,no_such_suite"], "no suite or program matches 'no_such_suite'"),
     (["run", "memsafe_buddy.*x", "more"], "unrecognized arguments: more"),
     (["judge"], "required: folder"),
+    (["expect"], "required: --from"),
+    (["report"], "required: folder"),
+    (["report", "x", "--format", "pdf"], "argument --format: invalid choice: 'pdf'"),
     (["parse"], "required: file"),
     (["cache", "eat"], "invalid choice: 'eat'"),
     (["cache", "prune", "--gib", "nan"], "argument --gib: "),
@@ -61,7 +66,7 @@ def test_a_wrong_command_line_says_where_help_is(memsafe):
     assert "try: memsafe.py run --help" in memsafe("run", "--jobs", "many").err
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["judge", "--help"]], ids=str)
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["judge", "--help"], ["expect", "--help"]], ids=str)
 def test_help_is_no_failure(memsafe, words):
     ended = memsafe(*words)
 
@@ -164,6 +169,35 @@ def test_expectations_that_are_not_there_are_no_verdict(memsafe, tmp_path):
     record.Run("x86_64-kasan", ()).save(tmp_path)
 
     assert refused(memsafe("judge", tmp_path, "--expect", tmp_path / "absent"), 2, "absent")
+
+
+def test_expect_prints_what_a_run_has_undeclared(memsafe, tmp_path):
+    import record
+
+    results = (record.JobResult("good", 0, "signal", 11),)
+    record.Run("x86_64-kasan", (record.Job("good", "program"),), results).save(tmp_path)
+    (tmp_path / "own.txt").write_text('fail elsewhere "why" target=arm*\n')
+
+    ended = memsafe("expect", "--from", tmp_path, "--expect", tmp_path / "own.txt")
+
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.splitlines()[1] == 'fail good "REVIEW: killed by signal 11"'
+
+
+@pytest.mark.parametrize("form, begin", [
+    ("html", "<!DOCTYPE html>"), ("mail", "Subject: memsafe: none: x86_64-kasan"), ("kcidb", "{"),
+    ("patchwork", "{"), ("b4", "["),
+])  # fmt: skip
+def test_a_saved_run_is_reported_in_each_form(memsafe, tmp_path, form, begin):
+    """Of a run that never got to a verdict, without a history."""
+    import record
+
+    record.Run("x86_64-kasan", (record.Job("good", "program"),)).save(tmp_path)
+
+    ended = memsafe("report", tmp_path, "--format", form)
+
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith(begin)
 
 
 @pytest.mark.parametrize("where", ["/proc/memsafe", "/dev/null/results", "/dev/null"])

@@ -93,6 +93,10 @@ CASES = {
         "pass good.holds",
         "pass good.keeps",
     ],
+    "faults": [
+        "fail faults.dies",
+        "fail faults.fixed.dies",
+    ],
     "half_line": [
         "pass half_line.holds",
         "error half_line.kee: the output ends in the middle of the result line",

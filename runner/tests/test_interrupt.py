@@ -6,14 +6,17 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import uuid
+from pathlib import Path
 
 import pytest
 
 import record
 from another import wait_until
 from conftest import RUNNER, command
+from proc import AS_LONG_AS
 
 pytestmark = pytest.mark.guest
 
@@ -29,15 +32,17 @@ STAGE_S, END_S = 3600, 30
 class Running:
     """A run of its own session of processes, known by a word in their environment."""
 
-    def __init__(self, results, tests=TESTS):
+    def __init__(self, results, tests=TESTS, cores=None):
         self.results = results
         self.word = f"MEMSAFE_TEST_WORD={uuid.uuid4()}"
         # A shell's background job ignores SIGINT, and so would its children.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         words = command("run", "--target", TARGET, "--tests", tests, "--timeout", "4",
                         "--results", results)  # fmt: skip
+        if cores:
+            words = ["taskset", "--cpu-list", ",".join(map(str, cores)), *words]
         self.child = subprocess.Popen(
-            ["env", self.word, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            ["env", self.word, f"TMPDIR={private_tmp(results)}", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self.lines = []
@@ -72,8 +77,8 @@ class Running:
         return found
 
     def has(self, words):
-        """Has it started such a program?  setpriv is not yet the program."""
-        return any(words in line and "setpriv" not in line for line in self.processes())
+        """Has it started such a program?  What is to become one is not yet the program."""
+        return any(words in line and "PPID" not in line for line in self.processes())
 
 
 @pytest.fixture
@@ -101,9 +106,19 @@ def state(folder):
     return {path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in folder.rglob("*")}
 
 
-def scratch():
+def private_tmp(results):
+    """A temporary folder that other runs leave nothing in; cores are shared with them."""
+    folder = results.parent / "tmp"
+    folder.mkdir(exist_ok=True)
+    cores = folder / "memsafe-cores"
+    if not cores.is_symlink():
+        cores.symlink_to(Path(tempfile.gettempdir()) / "memsafe-cores")
+    return folder
+
+
+def scratch(results):
     """Temporary folders of runs."""
-    return {name for name in os.listdir("/tmp") if name.startswith("memsafe-")}
+    return {path for path in private_tmp(results).iterdir() if not path.is_symlink()}
 
 
 def endless(tmp_path):
@@ -120,7 +135,6 @@ def endless(tmp_path):
     (TEST, "qemu-system"),
 ])  # fmt: skip
 def test_ctrl_c_ends_the_run_and_everything_it_started(running, tmp_path, stage, child):
-    folders = scratch()
     run = running(tests=endless(tmp_path) if stage == BUILD else TESTS)
     before = state(run.results / EARLIER)
     run.reach(stage)
@@ -136,11 +150,12 @@ def test_ctrl_c_ends_the_run_and_everything_it_started(running, tmp_path, stage,
     assert state(run.results / EARLIER) == before
     latest = run.results / "latest"
     assert latest.is_symlink() and (latest / TARGET).is_dir()
-    assert scratch() <= folders
+    assert scratch(run.results) == set()
 
 
 def test_what_has_ended_before_is_kept(running, memsafe):
-    run = running()
+    # With one core one guest follows the other: what is kept is known.
+    run = running(cores=sorted(os.sched_getaffinity(0))[:1])
     run.reach(TEST)
     run.child.send_signal(signal.SIGINT)
     run.end()
@@ -148,7 +163,8 @@ def test_what_has_ended_before_is_kept(running, memsafe):
     kept = record.load(run.results / "latest" / TARGET)
     again = memsafe("judge", run.results / "latest")
 
-    assert [(result.name, result.outcome) for result in kept.results] == [("memsafe_failing", "exit")]
+    ended = [(result.name, result.outcome) for result in kept.results]
+    assert ("memsafe_failing", "exit") in ended and "good" not in dict(ended)
     assert again.status == 1
     assert "FAIL  memsafe_failing.breaks" in again.out.splitlines()
     assert "  good: did not run" in again.out.splitlines()
@@ -167,6 +183,13 @@ def test_other_ways_to_say_it(running, sent):
     status, _, err = run.end()
 
     assert (status, "Traceback" in err, run.processes()) == (130, False, [])
+
+
+@pytest.mark.parametrize("parent, said", [(os.getpid(), b"here\n"), (1, b"")], ids=["alive", "dead"])
+def test_who_has_lost_its_parent_does_not_begin(parent, said):
+    ended = subprocess.run([*AS_LONG_AS, str(parent), "echo", "here"], stdout=subprocess.PIPE)
+
+    assert ended.stdout == said
 
 
 def test_a_killed_run_leaves_no_guest(running):

@@ -12,6 +12,7 @@ verdict must be, whole and in order:
 What it is made from:
 
     job: kunit|program name [case...]           of the manifest
+    detects: name detector                      the job proves that it sees
     result: name outcome [number] [field=value...]
     guest: [field=value...]                     default: one that ended well, in batch 0
     expect: a line of the expectations file, read on TODAY
@@ -168,7 +169,7 @@ def arranged(text):
     facts = text.values("facts")
     run = Run(
         "target",
-        tuple(a_job(line) for line in text.values("job")),
+        tuple(a_job(line, text) for line in text.values("job")),
         tuple(done),
         tuple(guests),
         facts={"hz": str(HZ)} | dict(fact.split("=") for fact in facts if fact.startswith("kernel=")),
@@ -179,9 +180,10 @@ def arranged(text):
     return run, results + leaks, console, expected, {}
 
 
-def a_job(line):
+def a_job(line, text):
     kind, name, *cases = line.split(" ")
-    return Job(name, kind, tuple(f"{name}.{case}" for case in cases))
+    detects = dict(value.split(" ", 1) for value in text.values("detects")).get(name, "")
+    return Job(name, kind, tuple(f"{name}.{case}" for case in cases), detects=detects)
 
 
 def shown_case(case):

@@ -1,182 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Mutants: what a run with one means, what a campaign says in the end, and that it
-goes on where it was interrupted.  Kernels are built in the last test only."""
+"""A campaign of mutants: what is tried and what is not, and that it goes on where it
+was interrupted.  Kernels are built in the last test only."""
 
 import json
-import re
 from dataclasses import replace
 
 import pytest
 
-import mutants
 import mutate
-import patch
 import run
 import target as targets
+import trial
 from cache import Cache
 from conftest import RUNNER
 from errors import NotBuilt, NoVerdict, UsageError
-from mutants import Baseline, Killer, Result
 from proc import Commands
+from shard import Part
 from source import Source
 from test_mirror import Quiet
+from test_mutants import DIFF, shown
 from test_overlay import TREE, state, write
 
 PROJECT = RUNNER.parent
-GREEN = Baseline("pass", (), frozenset(), "code", 7)
 
-
-def shown(*cases, reports=(), verdict=None, reasons=()):
-    """verdict.json's object of a target, as far as it matters."""
-    found = [
-        {"name": name, "status": status, "reason": "", **({"known": known[0]} if known else {})}
-        for name, status, *known in cases
-    ]
-    found_reports = [{"signature": name, "state": given, "case": ""} for name, given in reports]
-    red = any(case["status"] in ("fail", "error") for case in found) or found_reports
-    return {
-        "cases": found,
-        "reports": found_reports,
-        "verdict": verdict or ("fail" if red else "pass"),
-        "reasons": list(reasons),
-        "counts": {"pass": sum(case["status"] == "pass" for case in found)},
-    }
-
-
-KASAN = ("KASAN: use-after-free Read in f", "NEW")
-PANIC = ("kernel panic: no", "NEW")
-
-
-@pytest.mark.parametrize("seen, before, hung, outcome, killers", [
-    (shown(("a.x", "pass")), GREEN, [], "survived", []),
-    (shown(("a.x", "fail")), GREEN, [], "killed by assertion", ["a.x"]),
-    (shown(("a.x", "pass"), reports=[KASAN]), GREEN, [], "killed by report", [KASAN[0]]),
-    (shown(("a.x", "fail"), reports=[KASAN]), GREEN, [], "killed by assertion", ["a.x", KASAN[0]]),
-    (shown(("a", "error"), ("a.y", "miss"), reports=[PANIC]), GREEN, [], "killed by report", [PANIC[0], "a"]),
-    (shown(("a", "error")), GREEN, [], "killed by report", ["a"]),
-    (shown(("a.x", "pass"), ("a", "error"), ("a.y", "miss")), GREEN, ["a"], "timed out", []),
-    (shown(("a.x", "fail"), ("a", "error")), GREEN, ["a"], "killed by assertion", ["a.x"]),
-    (shown(("a", "error"), ("ab", "error")), GREEN, ["a"], "killed by report", ["ab"]),
-    (shown(("a", "error"), reports=[KASAN]), GREEN, ["a"], "killed by report", [KASAN[0]]),
-    (shown(("a.x", "fail", "known")), GREEN, [], "survived", []),
-    (shown(("a.x", "pass"), reports=[(KASAN[0], "KNOWN"), (PANIC[0], "EXPECTED")], verdict="pass"),
-     GREEN, [], "survived", []),
-    (shown(("a.x", "skip"), verdict="none", reasons=["undeclared skip: a.x"]), GREEN, [], "no verdict", []),
-    (shown(("a.x", "pass"), verdict="fail", reasons=["stale expectation in line 1"]), GREEN, [], "no verdict", []),
-    (shown(("a.x", "fail"), ("a.y", "fail")), replace(GREEN, bad=frozenset({"a.x"})), [],
-     "killed by assertion", ["a.y"]),
-    (shown(("a.x", "fail"), reasons=["a.x: fail"]),
-     Baseline("fail", ("a.x: fail",), frozenset({"a.x"}), "", 0), [], "survived", []),
-    (shown(("a.x", "pass"), reports=[KASAN]), replace(GREEN, bad=frozenset({KASAN[0]})), [], "survived", []),
-])  # fmt: skip
-def test_outcome_of_a_run(seen, before, hung, outcome, killers):
-    found, by, _ = mutants.judged(seen, before, hung)
-
-    assert (found, [killer.name for killer in by]) == (outcome, killers)
-
-
-def test_what_timed_out_is_named():
-    assert mutants.judged(shown(("a", "error")), GREEN, ["a"])[2] == "no end of a"
-
-
-DIFF = "--- a/mm/slub.c\n+++ b/mm/slub.c\n@@ -1 +1 @@\n-int slub;\n+int mutant;\n"
-
-
-def mutant(text, name="one"):
-    return mutants.mutant(name, text, patch.parse(text))
-
-
-def test_a_header_says_what_a_mutant_is():
-    one = mutant(
-        "A promise is broken.\n\nKilled-by: memsafe_a.*\nTargets: arm-*, i386-highmem\n"
-        "Equivalent:  nobody reads it \n\n" + DIFF
-    )
-
-    assert (one.killed_by, one.equivalent) == ("memsafe_a.*", "nobody reads it")
-    assert [one.is_for(name) for name in ("arm-x", "i386-highmem", "x86_64")] == [True, True, False]
-    assert not one.driver and mutant(DIFF).is_for("x86_64")
-
-
-def test_only_the_header_is_a_header():
-    diff = "--- a/f\n+++ b/f\n@@ -1 +1,2 @@\n-a\n+b\n+Equivalent: no\n" + "Killed-by: nobody\n"
-
-    assert (mutant(diff).equivalent, mutant(diff).killed_by) == ("", "")
-
-
-@pytest.mark.parametrize("text, part", [
-    ("Killed-by: a\nKilled-by: b\n" + DIFF, "two lines Killed-by:"),
-    (DIFF + "--- a/module/f.c\n+++ b/module/f.c\n@@ -1 +1 @@\n-a\n+b\n", "both the kernel and module/"),
-])  # fmt: skip
-def test_a_mutant_says_one_thing(text, part):
-    with pytest.raises(mutants.BadMutant, match=re.escape(part)):
-        mutant(text)
-
-
-@pytest.mark.parametrize("named, is_so", [
-    ("a.x", True), ("a.y", False), ("a", True), ("*.x", True), ("a.x.order 3", False),
-    ("KASAN: use-after-free*", True), ("memsafe_b.z", True),
-])  # fmt: skip
-def test_the_case_that_must_kill_is_looked_for(named, is_so):
-    killers = [Killer("assertion", "a.x"), Killer("assertion", "memsafe_b.z.order 3"), Killer("report", KASAN[0])]
-
-    assert mutants.is_named(named, killers) is is_so
-
-
-def result(outcome, name="one", **more):
-    return Result(name, "key", outcome, **more)
-
-
-@pytest.mark.parametrize("outcomes, status", [
-    (["killed by assertion", "killed by report", "timed out", "equivalent", "for another target"], 0),
-    (["killed by report"], 0),
-    (["equivalent"], 0),
-    (["killed by report", "survived"], 1),
-    (["survived", "does not build"], 1),
-    (["killed by report", "does not apply"], 2),
-    (["killed by report", "does not build"], 2),
-    (["killed by report", "does not boot"], 2),
-    (["killed by report", "not built"], 2),
-    (["killed by report", "no verdict"], 2),
-    (["for another target"], 2),
-    ([], 2),
-])  # fmt: skip
-def test_exit_status(outcomes, status):
-    assert mutants.status([result(outcome) for outcome in outcomes], GREEN) == status
-
-
-@pytest.mark.parametrize("outcome", mutants.OUTCOMES)
-def test_nothing_is_shown_when_it_is_red_without_any(outcome):
-    assert mutants.status([result(outcome)], replace(GREEN, verdict="fail")) == 2
-
-
-def test_the_table_begins_with_the_worst_and_ends_with_the_counts():
-    red = replace(GREEN, verdict="fail", reasons=("b.x: fail",))
-    killers = (Killer("assertion", "a.x"), Killer("assertion", "a.y"))
-    found = [
-        result("killed by assertion", "first", killers=killers, killed_by="a.z"),
-        result("survived", "second", files=("mm/slub.c",), killed_by="a.z"),
-        result("killed by report", "third", killers=(Killer("report", PANIC[0]),), off=3),
-        result("does not boot", "fourth", detail="the kernel does not boot: no greeting"),
-    ]
-
-    assert mutants.table(found, red) == [
-        "survived             second  (mm/slub.c, not killed by a.z)",
-        "does not boot        fourth  the kernel does not boot: no greeting",
-        "killed by report     third  kernel panic: no  (3 lines off)",
-        "killed by assertion  first  a.x and 1 more  (not killed by a.z)",
-        "without a mutant it is not green (fail); this kills nothing:",
-        "  b.x: fail",
-        "1 killed by assertion, 1 by report, 1 survived, 1 does not boot",
-    ]
-
-
-def test_the_counts_name_what_matters_also_when_there_is_none():
-    assert mutants.table([result("killed by report")], GREEN)[-1] == (
-        "0 killed by assertion, 1 by report, 0 survived"
-    )
-
-
-# A campaign on a tree of a few files.  Its tests fail when a file holds "mutant".
 
 
 @pytest.fixture
@@ -199,7 +45,7 @@ def tried(monkeypatch, tree):
     """What was built and run: the word that a mutant puts into mm/slub.c."""
     words = []
 
-    def fake(campaign, options, folder, same, seconds):
+    def fake(campaign, options, folder, before, seconds):
         word = (options.kernel / "mm/slub.c").read_text().split()[1].rstrip(";")
         words.append(word)
         if word == "broken":
@@ -209,16 +55,16 @@ def tried(monkeypatch, tree):
             raise NoVerdict("the kernel does not boot: no greeting")
         if word == "interrupted":
             raise KeyboardInterrupt
-        if word == same:
-            return mutate.Judged({}, (), word)
+        if before and word == before.code:
+            return trial.Judged({}, (), word)
         seen = shown(("a.x", "fail" if word == "mutant" else "pass"))
-        return mutate.Judged(seen, ("a",) if word == "hangs" else (), word)
+        return trial.Judged(seen, ("a",) if word == "hangs" else (), word)
 
     source = Source(tree, "6.12.1", "content", pinned=True)
-    monkeypatch.setattr(mutate, "_build_and_run", fake)
+    monkeypatch.setattr(trial, "_build_and_run", fake)
     monkeypatch.setattr(run, "load", lambda options: targets.load(options.target))
     monkeypatch.setattr(run, "sources_of", lambda *_: (source, source))
-    monkeypatch.setattr(mutate.build, "compiler_version", lambda *_: "gcc")
+    monkeypatch.setattr(run.build, "compiler_version", lambda *_: "gcc")
     return words
 
 
@@ -243,7 +89,7 @@ def test_each_mutant_is_tried_and_the_source_stays(tmp_path, tree, options, tool
     )  # fmt: skip
     write(folder, {"README.md": "no patch"})
 
-    lines, status = mutate.mutate(options, [folder], None, tools)
+    lines, status = mutate.mutate(options, [folder], mutate.How(), tools)
 
     assert tried == ["slub", "mutant", "broken", "deaf", "nobody", "hangs"]
     assert outcomes(options.results) == {
@@ -260,7 +106,7 @@ def test_each_mutant_is_tried_and_the_source_stays(tmp_path, tree, options, tool
 def test_what_changes_nothing_that_runs_has_not_survived(tmp_path, options, tools, tried):
     one = write_patches(tmp_path, one="slub; /* a comment */")
 
-    lines, status = mutate.mutate(options, [one / "one.patch"], None, tools)
+    lines, status = mutate.mutate(options, [one / "one.patch"], mutate.How(), tools)
 
     assert (outcomes(options.results), status) == ({"one": "not built"}, 2)
     assert lines[0].startswith("not built            one  what runs is the same")
@@ -269,8 +115,8 @@ def test_what_changes_nothing_that_runs_has_not_survived(tmp_path, options, tool
 def test_a_green_baseline_is_remembered(tmp_path, options, tools, tried):
     folder = write_patches(tmp_path / "patches", a="mutant")
 
-    first = mutate.mutate(options, [folder], None, tools)
-    second = mutate.mutate(options, [folder], None, tools)
+    first = mutate.mutate(options, [folder], mutate.How(), tools)
+    second = mutate.mutate(options, [folder], mutate.How(), tools)
 
     assert (first, tried) == (second, ["slub", "mutant", "mutant"])
     assert first[1] == 0
@@ -279,16 +125,16 @@ def test_a_green_baseline_is_remembered(tmp_path, options, tools, tried):
 def test_other_tests_ask_for_another_baseline(tmp_path, options, tools, tried):
     folder = write_patches(tmp_path / "patches", a="mutant")
     tests = write(tmp_path / "tests", {"memsafe_a_kunit.c": "KUNIT_CASE(holds)\n"})
-    mutate.mutate(options, [folder], None, tools)
+    mutate.mutate(options, [folder], mutate.How(), tools)
 
     for one in (replace(options, pattern="memsafe_buddy"), replace(options, tests=tests)):
         tried.clear()
-        mutate.mutate(one, [folder], None, tools)
+        mutate.mutate(one, [folder], mutate.How(), tools)
         assert tried == ["slub", "mutant"]
 
     write(tests, {"memsafe_helper.h": "#define HOLDS 1\n"})
     tried.clear()
-    mutate.mutate(replace(options, tests=tests), [folder], None, tools)
+    mutate.mutate(replace(options, tests=tests), [folder], mutate.How(), tools)
     assert tried == ["slub", "mutant"]
 
 
@@ -297,17 +143,17 @@ def test_tests_that_change_meanwhile_are_no_verdict(tmp_path, monkeypatch, optio
     """Not even of a mutant that does not build: neither does half a suite."""
     tests = write(tmp_path / "tests", {"memsafe_a_kunit.c": "KUNIT_CASE(holds)\n"})
     folder = write_patches(tmp_path / "patches", a="mutant", b="broken", c="mutant")
-    fake = mutate._build_and_run
+    fake = trial._build_and_run
 
     def edited(*given):
         if len(tried) == len(words) - 1:
             write(tests, {"memsafe_a_kunit.c": "KUNIT_CASE(holds_no_mo\n"})
         return fake(*given)
 
-    monkeypatch.setattr(mutate, "_build_and_run", edited)
+    monkeypatch.setattr(trial, "_build_and_run", edited)
 
     with pytest.raises(NoVerdict, match="the tests have changed"):
-        mutate.mutate(replace(options, tests=tests), [folder], None, tools)
+        mutate.mutate(replace(options, tests=tests), [folder], mutate.How(), tools)
     assert tried == words
 
 
@@ -316,11 +162,11 @@ def test_a_red_baseline_is_said_and_not_remembered(tmp_path, tree, options, tool
     folder = write_patches(tmp_path / "patches", a=DIFF.replace("int mutant", "int nobody").replace("int slub", "int mutant"))
 
     for _ in range(2):
-        lines, status = mutate.mutate(options, [folder], None, tools)
+        lines, status = mutate.mutate(options, [folder], mutate.How(), tools)
 
     assert tried == ["mutant", "nobody"] * 2
     assert status == 2
-    assert "without a mutant it is not green (fail); this kills nothing:" in lines
+    assert "without a mutant it is not green; this kills nothing:" in lines
 
 
 @pytest.mark.parametrize("word, error", [("broken", NotBuilt), ("deaf", NoVerdict)])
@@ -328,7 +174,7 @@ def test_a_baseline_that_does_not_boot_is_no_verdict(tmp_path, tree, options, to
     (tree / "mm/slub.c").write_text(f"int {word};\n")
 
     with pytest.raises(error):
-        mutate.mutate(options, [write_patches(tmp_path / "patches", a="mutant")], None, tools)
+        mutate.mutate(options, [write_patches(tmp_path / "patches", a="mutant")], mutate.How(), tools)
     assert tried == [word]
 
 
@@ -336,13 +182,13 @@ def test_an_interrupted_campaign_goes_on(tmp_path, tree, options, tools, tried):
     before = state(tree)
     folder = write_patches(tmp_path / "patches", a="mutant", b="interrupted", c="nobody")
     with pytest.raises(KeyboardInterrupt):
-        mutate.mutate(options, [folder], None, tools)
+        mutate.mutate(options, [folder], mutate.How(), tools)
     stopped = (options.results / "latest").resolve()
     assert f"1 of 3 have ended; go on with --resume {stopped}" in tools.progress.said
     write_patches(folder, b="mutant")
     tried.clear()
 
-    lines, status = mutate.mutate(options, [folder], options.results / "latest", tools)
+    lines, status = mutate.mutate(options, [folder], mutate.How(resume=options.results / "latest"), tools)
 
     assert tried == ["mutant", "nobody"]
     assert lines[-1] == "2 killed by assertion, 0 by report, 1 survived"
@@ -352,12 +198,12 @@ def test_an_interrupted_campaign_goes_on(tmp_path, tree, options, tools, tried):
 
 def test_what_has_changed_since_is_tried_again(tmp_path, options, tools, tried):
     folder = write_patches(tmp_path / "patches", a="mutant", b="nobody", c="mutant")
-    mutate.mutate(options, [folder], None, tools)
+    mutate.mutate(options, [folder], mutate.How(), tools)
     write_patches(folder, b="mutant")
     (options.results / "latest/mutants/c.json").write_text("{")
     tried.clear()
 
-    lines, status = mutate.mutate(options, [folder], options.results / "latest", tools)
+    lines, status = mutate.mutate(options, [folder], mutate.How(resume=options.results / "latest"), tools)
 
     assert (tried, status) == (["mutant", "mutant"], 0)
     assert lines[-1].startswith("3 killed by assertion")
@@ -370,18 +216,54 @@ def test_a_mutant_of_the_driver_is_a_copy_of_module(tmp_path, monkeypatch, optio
     one = f"--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-{first}\n+{first} //\n"
     seen = []
 
-    def fake(campaign, options, folder, same, seconds):
+    def fake(campaign, options, folder, before, seconds):
         seen.append(options.driver and (options.driver / "memsafe_dev_buffer.c").read_text())
         red = options.driver is not None
-        return mutate.Judged(shown(("a.x", "fail" if red else "pass")), (), str(red))
+        return trial.Judged(shown(("a.x", "fail" if red else "pass")), (), str(red))
 
-    monkeypatch.setattr(mutate, "_build_and_run", fake)
+    monkeypatch.setattr(trial, "_build_and_run", fake)
 
-    lines, status = mutate.mutate(options, [write_patches(tmp_path / "patches", a=one)], None, tools)
+    lines, status = mutate.mutate(options, [write_patches(tmp_path / "patches", a=one)], mutate.How(), tools)
 
     assert (seen, status) == ([None, f"{first} //\n{rest}"], 0)
     assert (PROJECT / name).read_text() == text
     assert not (tools.cache.root / "overlays").exists()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_shards_of_a_campaign_are_the_campaign(tmp_path, options, tools, tried, count):
+    folder = write_patches(tmp_path / "patches", a="mutant", b="nobody", c="broken")
+    whole = mutate.mutate(options, [folder], mutate.How(), tools)
+    parts = []
+    for number in range(1, count + 1):
+        own = replace(options, results=tmp_path / f"part-{number}")
+        mutate.mutate(own, [folder], mutate.How(shard=Part(number, count)), tools)
+        parts.append((own.results / "latest").resolve())
+
+    assert mutate.merge(parts, tmp_path / "merged") == whole
+    assert outcomes(tmp_path / "merged") == outcomes(options.results)
+    assert (tmp_path / "merged/latest/mutants/a").is_dir()
+
+
+def test_a_mutant_that_no_shard_has_tried_is_no_verdict(tmp_path, options, tools, tried):
+    folder = write_patches(tmp_path / "patches", a="mutant", b="nobody")
+    mutate.mutate(options, [folder], mutate.How(shard=Part(1, 2)), tools)
+
+    with pytest.raises(NoVerdict, match="no result of b"):
+        mutate.merge([options.results / "latest"], tmp_path / "merged")
+
+
+def test_shards_of_other_campaigns_are_refused(tmp_path, options, tools, tried):
+    folder = write_patches(tmp_path / "patches", a="mutant", b="nobody")
+    others = [options, replace(options, pattern="memsafe_buddy")]
+    for number, own in enumerate(others, 1):
+        mutate.mutate(own, [folder], mutate.How(shard=Part(number, 2)), tools)
+    runs = sorted(path.parent for path in options.results.glob("2*/mutants"))
+
+    with pytest.raises(UsageError, match="is of another campaign"):
+        mutate.merge(runs, tmp_path / "merged")
+    with pytest.raises(UsageError, match="is no run of mutants"):
+        mutate.merge([tmp_path], tmp_path / "merged")
 
 
 @pytest.mark.parametrize("given, part", [
@@ -422,7 +304,7 @@ def test_a_file_behind_a_symlink_is_refused_before_anything_is_built(tmp_path, t
     one = write_patches(tmp_path / "patches", a=DIFF.replace("slub.c", "link.c"), b="mutant")
 
     with pytest.raises(UsageError, match="a: mm/link.c is a symlink"):
-        mutate.mutate(options, [one], None, tools)
+        mutate.mutate(options, [one], mutate.How(), tools)
     assert tried == []
 
 
@@ -432,7 +314,7 @@ def test_kept_mutants_say_which_case_is_to_kill_them():
         one = mutate.read(path)
         assert len(one.patch.header.split()) > 5, path
         if one.driver:
-            mutate.changed_texts(PROJECT, one.patch)
+            trial.changed_texts(PROJECT, one.patch)
 
 
 @pytest.mark.guest

@@ -14,6 +14,7 @@ import report
 import results
 from judge import Case, Report, Verdict
 from record import GuestResult, Run
+from silence import Silence
 
 SCHEMA = json.loads((Path(report.__file__).parent / "verdict.schema.json").read_text())
 # What a guest may say to clear the screen, to end an element, or to end a text.
@@ -38,7 +39,8 @@ GUEST = GuestResult(0, {"release": "6.12.117"}, cmdline="console=ttyS0", ended=T
 
 
 def target(cases=CASES, reports=REPORTS, reasons=("good.breaks: expected 1",), guest=GUEST):
-    verdict = Verdict("fail" if reasons else "pass", tuple(reasons), tuple(cases), tuple(reports))
+    off = Silence("lockdep", 0, "good", reports[0].signature if reports else "a taint", ("good", "gone"))
+    verdict = Verdict("fail" if reasons else "pass", tuple(reasons), tuple(cases), tuple(reports), (off,))
     run = Run("x86_64-kasan", (), guests=(guest,) if guest else (), seconds={"boot": 5.04321},
               facts={"accel": "tcg", "kernel": "6.12.117", "config_hash": "0123456789abcdef"})  # fmt: skip
     return report.target_object(run, verdict, "runner/memsafe.py run")
@@ -189,6 +191,13 @@ def test_the_summary_says_what_is_wrong_and_ends_with_the_verdict():
     assert "again: runner/memsafe.py run" in lines
     assert lines[-1] == "verdict: fail"
     assert not any("good.lists" in line or "in h" in line for line in lines)
+
+
+def test_the_summary_says_which_reporter_was_off():
+    assert (
+        "guest 1: lockdep was off from good on (KASAN: use-after-free Read in f): "
+        "2 suites and programs were not watched by it to their end"
+    ) in report.summary(target()).splitlines()
 
 
 def test_the_files_of_a_run_hold_the_same_verdict(tmp_path):

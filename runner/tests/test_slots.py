@@ -2,6 +2,7 @@
 """The host's cores: guests never have more vCPUs together than there are cores."""
 
 import tempfile
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,25 +10,26 @@ import pytest
 
 import slots
 from another import Another, wait_until
+from errors import Stopped
 
 TOTAL = 3
 WAITING = "waiting for cores: another run's guest has them"
 # Takes cores, says so, and gives them back when told to.
 GUEST = f"""
-import slots, tempfile
+import slots, tempfile, threading
 tempfile.tempdir = args[0]
-with slots.cores(int(args[1]), {TOTAL}, say):
+with slots.cores(int(args[1]), {TOTAL}, say, threading.Event()):
     say("has " + args[1])
     wait()
 """
 # Takes and gives back cores in turn; the log's order is that of the events.
 MANY = f"""
-import os, random, slots, tempfile
+import os, random, slots, tempfile, threading
 tempfile.tempdir, seed, log = args[0], int(args[1]), os.open(args[2], os.O_WRONLY | os.O_APPEND)
 chance = random.Random(seed)
 for _ in range(10):
     wanted = chance.randrange(1, {TOTAL} + 2)
-    with slots.cores(wanted, {TOTAL}, lambda text: None):
+    with slots.cores(wanted, {TOTAL}, lambda text: None, threading.Event()):
         os.write(log, b"%d\\n" % min(wanted, {TOTAL}))
         os.sched_yield()
         os.write(log, b"%d\\n" % -min(wanted, {TOTAL}))
@@ -73,8 +75,10 @@ def held_cores(place):
 def test_two_that_wait_never_hold_what_the_other_needs(place):
     """Cores come free one by one, and each of two guests needs all of them."""
     with ExitStack() as running:
-        first = [running.enter_context(guest(place, 1)) for _ in range(TOTAL)]
-        assert [other.line() for other in first] == ["has 1"] * TOTAL
+        first = []
+        for _ in range(TOTAL):
+            first.append(running.enter_context(guest(place, 1)))
+            assert first[-1].line() == "has 1"
         second = running.enter_context(guest(place, TOTAL))
         assert second.line() == WAITING
         third = running.enter_context(guest(place, TOTAL))
@@ -96,6 +100,19 @@ def test_more_than_all_is_all(place):
             assert second.line() == WAITING
 
 
+def test_who_waits_can_be_stopped(place):
+    stop = threading.Event()
+    with guest(place, TOTAL) as first:
+        assert first.line() == f"has {TOTAL}"
+        stop.set()
+        with pytest.raises(Stopped):
+            with slots.cores(1, TOTAL, print, stop):
+                pass
+
+    with guest(place, TOTAL) as second:
+        assert second.line() == f"has {TOTAL}"
+
+
 def test_a_killed_guest_gives_its_cores_back(place):
     with guest(place, TOTAL) as first:
         assert first.line() == f"has {TOTAL}"
@@ -106,7 +123,7 @@ def test_a_killed_guest_gives_its_cores_back(place):
 
 def test_a_failed_guest_gives_its_cores_back(place):
     with pytest.raises(ValueError):
-        with slots.cores(TOTAL, TOTAL, print):
+        with slots.cores(TOTAL, TOTAL, print, threading.Event()):
             raise ValueError
 
     with guest(place, TOTAL) as second:
@@ -132,7 +149,7 @@ def test_many_never_have_more_than_there_are(place, tmp_path):
 
 
 def test_the_locks_are_for_every_user_of_the_host(place):
-    with slots.cores(1, TOTAL, print):
+    with slots.cores(1, TOTAL, print, threading.Event()):
         modes = {path.name: path.stat().st_mode & 0o777 for path in (place / "memsafe-cores").iterdir()}
 
     assert modes == {name: 0o666 for name in ("queue", "core-0", "core-1", "core-2")}

@@ -197,3 +197,11 @@ def test_every_lost_option_is_named():
         target.check_config({"CONFIG_X": "y", "CONFIG_Y": "y", "CONFIG_A": "y"}, FINAL)
 
     assert len(str(caught.value).splitlines()) == 3
+
+
+def test_an_older_kernel_starts_otherwise():
+    found = target.load("x86_64-kasan@6.1")
+
+    assert target.for_version(found, "6.1.192").image == "arch/x86/boot/bzImage"
+    assert target.for_version(found, "6.1.192").make_targets == ("bzImage", "modules")
+    assert target.for_version(found, "6.12.117") == found

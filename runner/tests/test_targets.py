@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The KUnit suites on a machine with high memory: a real kernel, a real guest."""
+"""The KUnit suites with high memory: real kernels, real guests."""
 
 import json
 
@@ -11,11 +11,12 @@ from conftest import RUNNER
 pytestmark = pytest.mark.guest
 
 HOUR_S = 3600
+HIGHMEM = ["arm-highmem-kasan", "i386-highmem"]
 # What only high memory can show.
 HIGHMEM_ONLY = ("memsafe_pkmap.", "memsafe_pkmap_full.", "memsafe_kmap_local.", "memsafe_kmap_limit.")
 
 
-@pytest.fixture(scope="module", params=["arm-highmem-kasan"])
+@pytest.fixture(scope="module")
 def checked(request, memsafe, tmp_path_factory):
     top = tmp_path_factory.mktemp(request.param)
     ended = memsafe("run", "--target", request.param, "--no_leaks", "--results", top, "memsafe_*",
@@ -24,6 +25,7 @@ def checked(request, memsafe, tmp_path_factory):
     return ended, target
 
 
+@pytest.mark.parametrize("checked", HIGHMEM, indirect=True)
 def test_every_suite_passes(checked):
     ended, target = checked
 
@@ -32,6 +34,7 @@ def test_every_suite_passes(checked):
     assert suites == {case["name"].partition(".")[0] for case in target["cases"]}
 
 
+@pytest.mark.parametrize("checked", HIGHMEM, indirect=True)
 def test_high_memory_is_real(checked):
     _, target = checked
     cases = [case for case in target["cases"] if case["name"].startswith(HIGHMEM_ONLY)]
@@ -40,6 +43,7 @@ def test_high_memory_is_real(checked):
     assert {case["name"].partition(".")[0] + "." for case in cases} == set(HIGHMEM_ONLY)
 
 
+@pytest.mark.parametrize("checked", HIGHMEM, indirect=True)
 def test_one_local_mapping_too_many_is_a_bug(checked):
     _, target = checked
     bugs = [report for report in target["reports"] if report["case"].startswith("memsafe_kmap_limit.")]
