@@ -94,7 +94,9 @@ static void bad_page_is_reported_when_it_is_freed(struct kunit *test)
 
 /*
  * Objects that nothing points to: kmemleak would take the inverse of an address
- * for no pointer.  Some address may be left on a stack, never those of all.
+ * for no pointer.  Some address may be left on a stack, never those of all.  They
+ * are zeroed because SLUB's list of free objects is kept in the objects
+ * (set_freepointer(), mm/slub.c): each would still point to the next.
  */
 #define LEAKED 16
 #define TRIES 10
@@ -105,7 +107,7 @@ static noinline int leak_all(unsigned long inverse[])
 	int i;
 
 	for (i = 0; i < LEAKED; i++) {
-		inverse[i] = ~(unsigned long)kmalloc(64, GFP_KERNEL);
+		inverse[i] = ~(unsigned long)kzalloc(64, GFP_KERNEL);
 		if (!~inverse[i])
 			break;
 	}
