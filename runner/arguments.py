@@ -98,6 +98,9 @@ def collecting(command: argparse.ArgumentParser) -> None:
     command.add_argument("--hammer", type=count, default=0, metavar="S",
                          help="let the program hammer go on for S seconds on each kind of memory")  # fmt: skip
     command.add_argument("--no_leaks", action="store_true", help="no kmemleak scans")
+    command.add_argument(
+        "--cold", action="store_true", help="boot every guest: none goes on from a snapshot"
+    )
 
 
 def results(command: argparse.ArgumentParser) -> None:

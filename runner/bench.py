@@ -78,7 +78,7 @@ def _boots(
         own = replace(machine, disk=disk)
         ours.append(_until(own, scratch, tools, "cmdline", lambda guest: guest.snapshot("init")))
         again = replace(own, restore="init")
-        restored.append(_until(again, scratch, tools, "leaks", None, "leaks state"))
+        restored.append(_until(again, scratch, tools, "calibration", None, "calibrate"))
         theirs.append(_kunit_boot(ready, scratch, tools))
     return (
         Row("boot to init's greeting", tuple(ours)),

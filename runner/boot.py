@@ -33,7 +33,7 @@ SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=de
 @dataclass(frozen=True)
 class Machine:
     """What one guest boots: files, and the words added to the command line.
-    What is written to the `spare` disk is gone with the guest.
+    `spare` is one more disk like `disk`.
     `durable` is one more disk, raw; every write and flush of it goes into `log` too
     (the kernel's dm-log-writes format), when there is one."""
 
@@ -187,7 +187,7 @@ def command(machine: Machine, console: Path, port_fd: int, qmp_fd: int) -> list[
     if machine.disk:
         argv += _disk("scratch", machine.disk, "qcow2,discard=unmap", qemu.bus)
     if machine.spare:
-        argv += _disk("spare", machine.spare, "qcow2,snapshot=on", qemu.bus)
+        argv += _disk("spare", machine.spare, "qcow2,discard=unmap", qemu.bus)
     if machine.durable:
         argv += _durable(machine.durable, machine.log, qemu.bus)
     if machine.driver:

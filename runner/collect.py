@@ -9,13 +9,11 @@ rest goes on in a fresh one.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import boot
@@ -26,42 +24,10 @@ from lanes import Batch, Ledger, batches
 from proc import Commands
 from progress import Progress
 from record import GuestResult, JobResult, Run
+from snapshot import DISKS, Snapshot, Snapshots
 from stop import Stop
 from talk import Greeting, Talk
 from target import Target
-
-# What QEMU calls the state in the disk of a snapshot.
-TAG = "ready"
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A booted guest that others go on from: the disk with its state in it, and what
-    it has said.  `folder` is there when both are."""
-
-    folder: Path
-
-    @property
-    def disk(self) -> Path:
-        return self.folder / "guest.qcow2"
-
-    def greeting(self) -> Greeting | None:
-        """None when there is no snapshot yet."""
-        try:
-            return Greeting(**json.loads((self.folder / "greeting.json").read_text()))
-        except OSError:
-            return None
-
-    def keep(self, disk: Path, greeting: Greeting) -> None:
-        """A copy of the disk as it is now; whoever was first has made it."""
-        half = self.folder.with_name(f"{self.folder.name}.{os.getpid()}.half")
-        half.mkdir()
-        shutil.copyfile(disk, half / "guest.qcow2")
-        (half / "greeting.json").write_text(json.dumps(asdict(greeting)))
-        try:
-            half.rename(self.folder)
-        except OSError:
-            shutil.rmtree(half)
 
 
 @dataclass(frozen=True)
@@ -69,8 +35,9 @@ class Collector:
     """`folder` is the results folder of a target, `scratch` a temporary one;
     `machine` is the main guest's.
     `environment` is given to every program as VAR=value words.  Guests go on from
-    `snapshot`; where there is none yet, the first one makes it.  When `enough` says
-    so of a job and what it has printed, no other is begun."""
+    `snapshots` where there are any; they are made for more guests of a kind, or when
+    later runs are to have them (`keep`).  When `enough` says so of a job and what it
+    has printed, no other is begun.  `awake` is the mutant of a kernel that has many."""
 
     target: Target
     machine: Machine
@@ -81,9 +48,11 @@ class Collector:
     environment: tuple[str, ...] = ()
     leaks: bool = True
     stop: Stop = field(default_factory=Stop)
-    snapshot: Snapshot | None = None
+    snapshots: Snapshots | None = None
+    keep: bool = False
     enough: Callable[[JobResult, str], bool] = lambda result, text: False
     side_by_side: bool = True
+    awake: int = 0
 
     def collect(self, run: Run) -> Run:
         """Run the whole manifest; NoVerdict when the first guest never answers."""
@@ -126,30 +95,19 @@ class Collector:
             index = ledger.another_guest() if left else index
 
     def _guest(self, index: int, number: int, batch: Batch, ledger: Ledger) -> int:
-        """One boot; how many jobs it has taken."""
-        begin = time.monotonic()
-        self.progress.step(f"boot {self.target.name}" + (f", guest {index + 1}" if index else ""))
-        chosen = self.target.guest(batch.kind)
-        before = self.snapshot.greeting() if self.snapshot else None
-        # A snapshot is of all disks that can be written to, and has no place in this one.
-        disk, spare = self._disk(index, before), None if self.snapshot else self.machine.disk
-        machine = replace(self.machine, qemu=chosen.qemu, disk=disk, spare=spare,
-                          restore=TAG if before else "")  # fmt: skip
+        """One guest; how many jobs it has taken."""
         console = self.folder / f"console-{index + 1}.log"
         start = GuestResult(index, {}, kind=batch.kind, batch=number)
-        talk = Talk(self.target, chosen, self.progress, ledger, start, self.scratch,
-                    self.environment, self.leaks, before, self._save(machine))  # fmt: skip
-        try:
-            with boot.boot(
-                machine, console, self.folder / "qemu.log", self.commands, self.progress, self.stop
-            ) as guest:
-                talk.whole(guest, batch.jobs, begin)
-        except GuestGone as gone:
-            talk.result = replace(talk.result, detail=str(gone))
-        except Stopped:
-            talk.result = replace(talk.result, detail="stopped")
-        finally:
-            ledger.add_guest(talk.result, console, talk.leaks_found)
+        with self._snapshot(batch) as snapshot:
+            machine, before = self._machine(batch.kind, index, console, snapshot)
+            talk = self._talk(machine, console, start, batch, ledger, snapshot, before)
+            if snapshot and before and not talk.result.hello and not self.stop.is_set():
+                self.progress.say(f"guest {index + 1} does not go on from its snapshot: boot it")
+                snapshot.drop()
+                console.unlink()
+                machine, before = self._machine(batch.kind, index, console, None)
+                talk = self._talk(machine, console, start, batch, ledger, None, None)
+        ledger.add_guest(talk.result, console, talk.leaks_found)
         if not talk.result.hello and index == 0 and not self.stop.is_set():
             raise NoVerdict(_no_hello(talk.result, self.folder / "console.log"))
         if not talk.result.hello:
@@ -158,28 +116,59 @@ class Collector:
             return len(batch.jobs)
         return 0 if self.stop.is_set() else talk.jobs_done
 
-    def _save(self, machine: Machine) -> Callable[[Guest, Greeting], None] | None:
-        """How a guest is kept as the snapshot, where one is wanted and not there."""
-        if not self.snapshot or machine.restore or not machine.disk:
-            return None
-        snapshot, disk = self.snapshot, machine.disk
+    def _talk(
+        self, machine: Machine, console: Path, start: GuestResult, batch: Batch,
+        ledger: Ledger, snapshot: Snapshot | None, before: Greeting | None,
+    ) -> Talk:  # fmt: skip
+        """A guest from its start to its end."""
+        begin, word = time.monotonic(), "restore" if before else "boot"
+        more = f", guest {start.index + 1}" if start.index else ""
+        self.progress.step(f"{word} {self.target.name}{more}")
 
-        def save(guest: Guest, greeting: Greeting) -> None:
-            self.progress.step("keep a snapshot of the booted guest")
-            guest.snapshot(TAG)
-            snapshot.keep(disk, greeting)
+        def ready(guest: Guest, greeting: Greeting) -> None:
+            if snapshot and (problem := snapshot.take(guest, machine, console, greeting)):
+                self.progress.say(problem)
 
-        return save
+        wanted = ready if snapshot and snapshot.wanted else None
+        talk = Talk(self.target, self.target.guest(batch.kind), self.progress, ledger, start,
+                    self.scratch, self.environment, self.leaks, before, wanted, self.awake)  # fmt: skip
+        log = self.folder / "qemu.log"
+        try:
+            with boot.boot(machine, console, log, self.commands, self.progress, self.stop) as guest:
+                talk.whole(guest, batch.jobs, begin)
+        except GuestGone as gone:
+            talk.result = replace(talk.result, detail=str(gone))
+        except Stopped:
+            talk.result = replace(talk.result, detail="stopped")
+        return talk
 
-    def _disk(self, index: int, before: Greeting | None) -> Path | None:
-        """A writable disk of a guest's own."""
-        if not self.machine.disk:
-            return None
-        if before and self.snapshot:
-            return Path(shutil.copyfile(self.snapshot.disk, self.scratch / f"guest-{index}.qcow2"))
-        return boot.overlay_disk(
-            self.machine.disk, self.scratch / f"guest-{index}.qcow2", self.commands
-        )
+    @contextmanager
+    def _snapshot(self, batch: Batch) -> Iterator[Snapshot | None]:
+        if not self.snapshots:
+            yield None
+            return
+        chosen = self.target.guest(batch.kind)
+        machine = replace(self.machine, qemu=chosen.qemu)
+        wanted = (self.keep or batch.again) and not self.awake
+        with self.snapshots.of(machine, chosen, wanted) as snapshot:
+            yield snapshot
+
+    def _machine(
+        self, kind: str, index: int, console: Path, snapshot: Snapshot | None
+    ) -> tuple[Machine, Greeting | None]:
+        """A guest's machine with writable disks of its own, and what it has said
+        before when it goes on from a snapshot."""
+        machine = replace(self.machine, qemu=self.target.guest(kind).qemu)
+        restored = snapshot.restore(machine, index, self.scratch, console) if snapshot else None
+        if restored:
+            return restored
+        if not machine.disk:
+            return machine, None
+        disks = {
+            name: boot.overlay_disk(machine.disk, self.scratch / f"{name}-{index}.qcow2", self.commands)
+            for name in DISKS
+        }
+        return replace(machine, **disks), None
 
 
 def _no_hello(result: GuestResult, console: Path) -> str:

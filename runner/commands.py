@@ -86,6 +86,7 @@ def _options(options: argparse.Namespace, argv: list[str]) -> run.Options:
         environment=tuple(given.get("env", ())),
         hammer=given.get("hammer", 0),
         leaks=not given.get("no_leaks", False),
+        cold=given.get("cold", False),
         tests=given["tests"].resolve() if given.get("tests") else None,
         expectations=given.get("expect"),
         image=given.get("image"),

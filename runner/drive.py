@@ -34,7 +34,7 @@ import stage
 from boot import version
 from build import Builder
 from cache import cap_bytes
-from collect import Collector, Snapshot
+from collect import Collector
 from errors import NoVerdict, UsageError
 from record import Job, Run
 from run import Built, Options, Tools
@@ -218,21 +218,14 @@ def _collect(
     with tempfile.TemporaryDirectory(prefix="memsafe-") as scratch:
         shutil.copyfile(ready.kernel.config, folder / "config")
         machine = replace(run.machine_of(ready, tools, folder), driver=image)
+        qemu = version(machine.qemu, tools.commands)
         collector = Collector(
             ready.target, machine, folder, Path(scratch), tools.commands, tools.progress,
             run.environment(options), options.leaks,
+            snapshots=run.snapshots(options, ready, qemu, tools.cache), keep=True,
         )  # fmt: skip
-        facts = run.facts(options, ready.kernel, tools) | {"accel": machine.accel}
-        facts["qemu"] = version(machine.qemu, tools.commands)
-        # Devices with state of their own, such as PCI cards, do not come back from one.
-        if machine.accel == "tcg" and not request.guest:
-            words = (repr(machine.qemu), str(machine.image), str(ready.stage.payload), facts["qemu"])
-            key = build.digest(ready.kernel.content, str(options.leaks), *words)
-            with tools.cache.hold("snapshots", key, exclusive=False):
-                snapshot = Snapshot(tools.cache.entry("snapshots", key))
-                done = replace(collector, snapshot=snapshot).collect(replace(start, facts=facts))
-        else:
-            done = collector.collect(replace(start, facts=facts))
+        facts = run.facts(options, ready.kernel, tools) | {"accel": machine.accel, "qemu": qemu}
+        done = collector.collect(replace(start, facts=facts))
         run.decode(done, folder, ready, tools.commands)
     return done
 

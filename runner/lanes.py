@@ -20,10 +20,11 @@ FEWEST_JOBS = 8
 
 @dataclass(frozen=True)
 class Batch:
-    """Jobs that share a boot of one kind of guest."""
+    """Jobs that share one guest of a kind; `again`: others of the kind have more."""
 
     kind: str
     jobs: tuple[Job, ...]
+    again: bool = False
 
 
 def batches(target: Target, jobs: Sequence[Job], cores: int) -> list[Batch]:
@@ -36,11 +37,10 @@ def batches(target: Target, jobs: Sequence[Job], cores: int) -> list[Batch]:
     shared: list[Batch] = []
     for kind in sorted(found, key=lambda kind: _turn(target, kind)):
         wanted = found[kind]
+        hands = 1 if kind else _hands(target, len(wanted), cores)
         if target.guest(kind).alone:
-            shared += [Batch(kind, (job,)) for job in wanted]
-        else:
-            hands = 1 if kind else _hands(target, len(wanted), cores)
-            shared += [Batch(kind, tuple(wanted[first::hands])) for first in range(hands)]
+            hands = len(wanted)
+        shared += [Batch(kind, tuple(wanted[first::hands]), hands > 1) for first in range(hands)]
     return shared
 
 

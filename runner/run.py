@@ -22,6 +22,7 @@ import noop
 import packages
 import results
 import shard
+import snapshot
 import source
 import stage
 import symbols
@@ -37,6 +38,7 @@ from proc import Commands, printable
 from progress import Progress
 from record import Job, JobResult, Run
 from shard import Part
+from snapshot import Snapshots
 from source import Source
 from stage import Stage
 from stop import Stop
@@ -56,6 +58,8 @@ class Options:
     kernel built elsewhere; `tests` is a folder of suites and programs instead of
     ours, `driver` one instead of module/.  `hammer`: seconds of selftests/hammer_test.c.
     `shard` is the part of the jobs that is run here.
+    `cold`: all guests boot, none goes on from a snapshot.
+    `awake` is the mutant of a kernel that has many (schemata.py).
     `kernel_args` are words for the kernel's command line; `reproduce` is the command
     line where it is no plain run."""
 
@@ -70,6 +74,7 @@ class Options:
     environment: tuple[str, ...] = ()
     hammer: int = 0
     leaks: bool = True
+    cold: bool = False
     tests: Path | None = None
     expectations: Path | None = None
     driver: Path | None = None
@@ -78,6 +83,7 @@ class Options:
     config: Path | None = None
     kernel_args: tuple[str, ...] = ()
     shard: Part | None = None
+    awake: int = 0
     reproduce: str = ""
 
 
@@ -262,7 +268,7 @@ def _in_guests(
     options: Options, target: Target, start: Run, folder: Path, builder: Builder, tools: Tools
 ) -> Run:
     with built(options, target, builder, tools) as ready:
-        return in_guests(options, ready, start, folder, tools)
+        return in_guests(options, ready, start, folder, tools, keep=not start.filtered)
 
 
 def in_guests(
@@ -274,24 +280,35 @@ def in_guests(
     enough: Callable[[JobResult, str], bool] = lambda result, text: False,
     side_by_side: bool = True,
     stop: Stop | None = None,
+    keep: bool = False,
+    store: Cache | None = None,
 ) -> Run:
     """Boot what is built and run the manifest, or as much of it as is `enough` or until
     somebody says `stop`, in guests side by side or in one of each kind; everything is
-    in the results folder."""
+    in the results folder.  `keep`: for later runs, keep snapshots of booted guests,
+    in `store` instead of the cache."""
     with tempfile.TemporaryDirectory(prefix="memsafe-") as scratch:
         shutil.copyfile(ready.kernel.config, folder / "config")
         machine = machine_of(ready, tools, folder)
         machine = replace(machine, cmdline=" ".join(options.kernel_args))
+        qemu = boot.version(machine.qemu, tools.commands)
         collector = Collector(
             ready.target, machine, folder, Path(scratch), tools.commands, tools.progress,
             environment(options), options.leaks, enough=enough, side_by_side=side_by_side,
-            stop=Stop(stop),
+            stop=Stop(stop), awake=options.awake, keep=keep,
+            snapshots=snapshots(options, ready, qemu, store or tools.cache),
         )  # fmt: skip
-        known = facts(options, ready.kernel, tools) | {"accel": machine.accel}
-        known["qemu"] = boot.version(machine.qemu, tools.commands)
+        known = facts(options, ready.kernel, tools) | {"accel": machine.accel, "qemu": qemu}
         done = collector.collect(replace(start, facts=known))
         decode(done, folder, ready, tools.commands)
     return done
+
+
+def snapshots(options: Options, ready: Built, qemu: str, store: Cache) -> Snapshots | None:
+    """Where guests go on from, unless all are to boot."""
+    if options.cold:
+        return None
+    return Snapshots(store, snapshot.content(ready.kernel, ready.stage, qemu))
 
 
 def _with_kunit_py(
@@ -361,6 +378,7 @@ def reproduce(options: Options) -> str:
     words += [word for line in options.environment for word in ("--env", line)]
     words += ["--hammer", str(options.hammer)] if options.hammer else []
     words += [] if options.leaks else ["--no_leaks"]
+    words += ["--cold"] if options.cold else []
     words += ["--expect", str(options.expectations)] if options.expectations else []
     words += ["--shard", str(options.shard)] if options.shard else []
     words += [options.pattern] if options.pattern else []

@@ -19,6 +19,7 @@ import results
 import run
 import stage
 import windows
+from cache import Cache
 from checkout import Checkout
 from errors import NotBuilt, NoVerdict
 from jail import Jail
@@ -163,26 +164,32 @@ def _whole(this: Gate, side: Side) -> dict[str, Any]:
 
 
 def again(this: Gate, side: Side, names: set[str], leaks: bool, number: int) -> dict[str, Any]:
-    """Some jobs once more, in a folder of their own."""
+    """Some jobs once more, in a folder of their own.  Guests that go on from the same
+    snapshot have much in common: every other time they boot."""
     jobs = tuple(job for job in this.jobs if job.name in names)
     folder = side.folder.with_name(f"again-{number}-{side.name}")
-    return _run(this, side, folder, jobs, True, this.options.leaks and leaks)
+    leaks = this.options.leaks and leaks
+    return _run(this, side, folder, jobs, True, leaks, restored=number % 2 == 0)
 
 
 def _run(
-    this: Gate, side: Side, folder: Path, jobs: tuple[Job, ...], filtered: bool, leaks: bool
-) -> dict[str, Any]:
-    """verdict.json's object of the target of one run of what was kept."""
+    this: Gate, side: Side, folder: Path, jobs: tuple[Job, ...], filtered: bool, leaks: bool,
+    restored: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """verdict.json's object of the target of one run of what was kept.  Snapshots of
+    it are nobody else's."""
     shown = _ended(folder)
     if shown is not None:
         this.tools.progress.say(f"{folder.name} has ended before")
         return shown
     _renew(folder)
     kept = side.kept or _build(this, side)
-    options = replace(this.options, kernel=side.tree, leaks=leaks)
+    cold = this.options.cold or not restored
+    options = replace(this.options, kernel=side.tree, leaks=leaks, cold=cold)
+    store = Cache(this.scratch, this.tools.progress.say)
     start = Run(kept.target.name, jobs, filtered=filtered)
     try:
-        done = run.in_guests(options, kept, start, folder, this.tools)
+        done = run.in_guests(options, kept, start, folder, this.tools, keep=restored, store=store)
     except NoVerdict as error:
         raise NoVerdict(f"{side.name} {side.commit[:12]}: {error}") from None
     document = run.finish(options, done, folder, {})

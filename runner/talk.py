@@ -40,7 +40,8 @@ class Talk:
     """`result` is what is known of the guest; what it has printed of leaks is in
     `leaks_found`.  `environment` is given to every program as VAR=value words.
     A guest that goes on from a snapshot has said its greeting `before`; of another
-    one `on_ready` may take a snapshot.  `refused`: a gate did not pass."""
+    one `on_ready` may take a snapshot.  `awake` is the number of a mutant.
+    `refused`: a gate did not pass."""
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class Talk:
         leaks: bool,
         before: Greeting | None = None,
         on_ready: Callable[[Guest, Greeting], None] | None = None,
+        awake: int = 0,
     ) -> None:
         self.result = result
         self.jobs_done = 0
@@ -69,6 +71,7 @@ class Talk:
         self._scale = UNKNOWN_SPEED
         self._before = before
         self._on_ready = on_ready
+        self._awake = awake
 
     def whole(self, guest: Guest, jobs: Sequence[Job], begin: float) -> None:
         """From the greeting to the end mark, as far as the guest goes; it has been
@@ -79,13 +82,13 @@ class Talk:
             return
         self._ledger.add_seconds("boot", time.monotonic() - begin)
         with self._timed("overhead"):
-            if self._kind.disk:
+            self._wake()
+            if not self._before:
                 self._ready()
+            if self._kind.disk:
+                # What the modules of this guest alone leave behind is theirs.
                 self._ask(f"disk {self._kind.disk}", "disk", GRACE_S)
                 self._modules()
-            else:
-                self._modules()
-                self._clear_leaks()
         with self._timed("tests"):
             finished = all(self.refused or self._job(job) for job in jobs)
         if finished:
@@ -100,22 +103,28 @@ class Talk:
         finally:
             self._ledger.add_seconds(what, time.monotonic() - begin)
 
-    def _clear_leaks(self) -> None:
-        if self._leaks:
-            self._ask("leaks clear", "leaks", LEAKS_S)
+    def _wake(self) -> None:
+        if not self._awake:
+            return
+        answer = self._ask(f"wake {self._awake}", "wake", GRACE_S)
+        if not answer or answer.payload != b"awake":
+            self._ledger.problem(f"guest {self.result.index + 1} has no mutant {self._awake}")
+            self.refused = True
 
     def _ready(self) -> None:
-        """What the modules of this guest alone leave behind is theirs."""
-        if not self._before:
-            self._clear_leaks()
-            if self._on_ready:
-                self._on_ready(self._guest, Greeting(self.result.hello, self.result.cmdline))
+        """What other guests of the kind can go on from, be they asked for leaks or not."""
+        loaded = bool(self._kind.disk) or self._modules()
+        if self._leaks or (self._kind.leaks and self._on_ready):
+            self._ask("leaks clear", "leaks", LEAKS_S)
+        if loaded and self._on_ready:
+            self._on_ready(self._guest, Greeting(self.result.hello, self.result.cmdline))
 
     def _greeting(self, deadline: float) -> Greeting | None:
-        """A guest from a snapshot shows by an answer that it runs."""
+        """A guest from a snapshot says only how fast it is now."""
         if self._before:
-            self._guest.send("leaks state")
-            return self._before if self._until("leaks", deadline) else None
+            self._guest.send("calibrate")
+            speed = self._until("calibration", deadline)
+            return replace(self._before, hello=self._before.hello | speed.fields()) if speed else None
         hello = self._until("hello", deadline)
         line = self._until("cmdline", deadline) if hello else None
         if hello is None:
@@ -140,15 +149,19 @@ class Talk:
         )
         return True
 
-    def _modules(self) -> None:
+    def _modules(self) -> bool:
+        """Whether all of the guest's modules are there now."""
+        refused = 0
         for module in self._kind.modules:
             path = module if module.startswith("/") else f"/memsafe/modules/{module}"
             answer = self._ask(f"load {path}", "load", GRACE_S)
             error = answer.words()[0] if answer and answer.words() else "no answer"
             if error != "0":
+                refused += 1
                 self._ledger.problem(f"can't load {module}: {_errno(error)}")
                 # Without the driver that a guest is for, there is nothing to run.
                 self.refused = bool(self._kind.disk)
+        return not refused
 
     def _ask(self, line: str, kind: str, seconds: float) -> Frame | None:
         self._guest.send(line)

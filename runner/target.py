@@ -34,12 +34,14 @@ class Qemu:
 @dataclass(frozen=True)
 class Guest:
     """A kind of guest: its machine and the modules that stay loaded, as file name
-    and parameters.  `alone`: one job a boot.  Without `leaks` no kmemleak scans.
+    and parameters.  `alone`: one job a guest.  `cold`: it boots each time, since what it
+    has does not come back from a snapshot.  Without `leaks` no kmemleak scans.
     `disk` is a disk of the modules' own, mounted before they are loaded."""
 
     qemu: Qemu
     modules: tuple[str, ...] = ()
     alone: bool = False
+    cold: bool = False
     leaks: bool = True
     disk: str = ""
 
@@ -118,7 +120,7 @@ def _target(name: str, data: Mapping[str, Any]) -> Target:
 def _guest(machine: Mapping[str, Any], changes: Mapping[str, Any]) -> Guest:
     """The main machine with what is different; `cmdline_add` goes at the end."""
     fields = _tuples(machine) | _tuples(changes)
-    own = {key: fields.pop(key) for key in ("modules", "alone", "leaks") if key in fields}
+    own = {key: fields.pop(key) for key in ("modules", "alone", "cold", "leaks") if key in fields}
     fields["cmdline"] = f"{fields['cmdline']} {fields.pop('cmdline_add', '')}".strip()
     return Guest(Qemu(**fields), **own)
 

@@ -7,7 +7,9 @@
  *	program JOB SECONDS [VAR=VALUE...] PATH [ARG...]
  *	unload JOB SECONDS NAME...		remove modules, in this order
  *	disk SERIAL				mount it at /SERIAL, read-only
- *	leaks clear|report|state		forget; scan and send; answer only
+ *	leaks clear|report			forget; scan and send
+ *	calibrate				how fast is it now?
+ *	wake NUMBER				a mutant of a kernel that has many
  *	quit					power off
  */
 #include <stdio.h>
@@ -85,6 +87,13 @@ static void disk(char *serial)
 							      "absent");
 }
 
+static void wake(const char *number)
+{
+	port_printf("wake", "-", "%s",
+		    write_file("/sys/module/kernel/parameters/memsafe_mutant", number) ?
+			    "awake" : "absent");
+}
+
 /* Returns false when the host wants the guest to end. */
 static bool obey(char *line)
 {
@@ -102,6 +111,10 @@ static bool obey(char *line)
 		disk(line);
 	else if (!strcmp(verb, "leaks"))
 		leaks(line);
+	else if (!strcmp(verb, "wake"))
+		wake(line);
+	else if (!strcmp(verb, "calibrate"))
+		port_printf("calibration", "-", "calibration_ns %llu\n", calibrate());
 	else if (!strcmp(verb, "quit"))
 		return false;
 	else

@@ -8,14 +8,10 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
-import boot
-import cache
 import history
 import manifest
 import run
 from conftest import RUNNER
-from proc import Commands
-from progress import Progress
 
 pytestmark = pytest.mark.guest
 
@@ -111,54 +107,6 @@ def test_what_build_prints_is_what_exec_takes(checked, memsafe, results):
     ended = memsafe("exec", *words, "--results", results, "--no_leaks", "guard_page", timeout=HOUR_S)
 
     assert (ended.status, ended.out.splitlines()[-1]) == (0, "verdict: pass"), ended.out + ended.err
-
-
-def test_a_restored_guest_goes_on_where_it_was_saved(checked, tmp_path):
-    tools = run.Tools(
-        cache.Cache(cache.default_root(), print), Commands(print), Progress(quiet=True)
-    )
-    options = run.Options(target=TARGET, argv=(), results=tmp_path)
-    target = run.load(options)
-    builder = run.make_builder(options, tools, tmp_path / "build.log")
-    with run.built(options, target, builder, tools) as ready:
-        machine = run.machine_of(ready, tools, tmp_path)
-        disk = boot.overlay_disk(machine.disk, tmp_path / "disk.qcow2", tools.commands)
-        machine = replace(machine, disk=disk)
-        first = hello(machine, tmp_path, tools, snapshot="init")
-        again = answer(replace(machine, restore="init"), tmp_path, tools)
-
-    assert first.fields()["kmemleak"] == "on"
-    assert again.payload == b"on"
-
-
-def hello(machine, folder, tools, snapshot):
-    """Boot to the greeting, then save the guest."""
-    with boot.boot(machine, folder / "one.log", folder / "qemu.log", tools.commands, tools.progress) as guest:
-        frame = wait_for(guest, "hello")
-        wait_for(guest, "cmdline")
-        guest.snapshot(snapshot)
-        return frame
-
-
-def answer(machine, folder, tools):
-    """Restore, and ask a question: no greeting comes before the answer."""
-    with boot.boot(machine, folder / "two.log", folder / "qemu.log", tools.commands, tools.progress) as guest:
-        guest.send("leaks state")
-        return guest.next_frame(deadline())
-
-
-def wait_for(guest, kind):
-    limit = deadline()
-    while (frame := guest.next_frame(limit)) is not None:
-        if frame.type == kind:
-            return frame
-    raise AssertionError(f"no {kind} frame")
-
-
-def deadline():
-    import time
-
-    return time.monotonic() + 300
 
 
 def test_hammering_gets_its_time_and_says_so(tmp_path):

@@ -51,10 +51,12 @@ def tools(tmp_path):
 
 class Host:
     """What builds and runs.  `did` are the words of what was built and where it ran, a
-    * behind what was marked; `stops` is where the user ends it."""
+    * behind what was marked; `restored` are the runs in guests that need not boot;
+    `stops` is where the user ends it."""
 
     def __init__(self, scratch):
         self.scratch, self.did, self.stops = scratch, [], ""
+        self.restored = set()
 
     @contextmanager
     def built(self, options, target, builder, tools):
@@ -73,8 +75,10 @@ class Host:
         ready.kernel.folder = place
         return ready
 
-    def in_guests(self, options, kept, start, folder, tools):
+    def in_guests(self, options, kept, start, folder, tools, keep, store):
+        assert options.cold is not keep and store.root != tools.cache.root
         self.did.append(f"run {folder.name}{'*' if kept.marked else ''}")
+        self.restored.update([folder.name] if keep else [])
         if self.stops in (folder.name, f"{folder.name} {kept.word}"):
             (folder / "console.log").write_text("half")
             raise KeyboardInterrupt
@@ -162,6 +166,14 @@ def test_only_the_first_run_is_marked(tree, options, tools, host):
     assert host.did[:8] == ["build GOOD", "run base", "build BAD*", "run patched*",
                             "run again-1-base", "build BAD", "run again-1-patched", "run again-2-base"]  # fmt: skip
     assert not any(word.endswith("*") for word in host.did[4:])
+
+
+def test_every_other_guest_boots_cold(tree, options, tools, host):
+    judged(options, request(tree, "BAD"), tools)
+
+    again = {word.split()[1] for word in host.did if word.startswith("run again-")}
+    assert host.restored == {name for name in again if int(name.split("-")[1]) % 2 == 0}
+    assert {"again-1-base", "again-2-patched"} <= again
 
 
 def test_what_only_the_marks_break_is_no_regression(tree, options, tools, host):
