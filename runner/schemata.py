@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Mutant schemata: many mutants of the kernel in one image, each asleep until the
-kernel's command line wakes it.  Text in, text out.
+"""Mutant schemata: many mutants of the kernel in one image, each asleep until its
+number is written to a parameter of the kernel.  Text in, text out.
 
 Of each function that a mutant changes there is one more, and the original goes to
 it first when that mutant is awake:
@@ -27,18 +27,12 @@ from dataclasses import dataclass
 # In every configuration, and early in the boot.
 SWITCH_FILE = "mm/util.c"
 SWITCH = """
-#include <linux/init.h>
-#include <linux/kstrtox.h>
+#include <linux/moduleparam.h>
 #include <linux/printk.h>
 
 int memsafe_mutant;
 EXPORT_SYMBOL(memsafe_mutant);
-
-static int __init memsafe_mutant_set(char *text)
-{
-	return kstrtoint(text, 10, &memsafe_mutant);
-}
-early_param("memsafe_mutant", memsafe_mutant_set);
+core_param(memsafe_mutant, memsafe_mutant, int, 0600);
 
 bool memsafe_mutant_runs(const char *name);
 bool memsafe_mutant_runs(const char *name)

@@ -184,8 +184,7 @@ def _boot(
     before: Baseline | None,
     seconds: dict[str, float],
 ) -> Judged:
-    words = (*campaign.options.kernel_args, f"memsafe_mutant={number}")
-    options = replace(campaign.options, kernel_args=words)
+    options = replace(campaign.options, awake=number)
     done = trial.boot(campaign, options, image.ready, image.content, folder, before, seconds)
     trial.check_tests(campaign)
     return done

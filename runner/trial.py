@@ -277,7 +277,9 @@ def _boot(
     start = Run(campaign.target.name, campaign.jobs, filtered=filtered)
     watch = Watch(campaign.jobs, before.failing) if before and not campaign.full else None
     enough = watch.enough if watch else lambda result, text: False
-    done = run.in_guests(options, ready, start, folder, campaign.tools, enough, stop=campaign.stop)
+    done = run.in_guests(
+        options, ready, start, folder, campaign.tools, enough, stop=campaign.stop, keep=not before
+    )
     again = {"reproduce": shlex.join(["runner/memsafe.py", *options.argv])}
     took = {"total": time.monotonic() - begin}
     document = run.finish(options, replace(done, facts=done.facts | again), folder, took)

@@ -133,7 +133,7 @@ def test_the_switch_is_where_every_kernel_has_it():
 
     assert numbers == {name: number for number, name in enumerate(MUTANTS, 1)}
     assert woven[schemata.SWITCH_FILE].startswith("int util;\n")
-    assert 'early_param("memsafe_mutant"' in woven[schemata.SWITCH_FILE]
+    assert "core_param(memsafe_mutant," in woven[schemata.SWITCH_FILE]
 
 
 @pytest.mark.parametrize("old, new, reason", [

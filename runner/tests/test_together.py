@@ -64,13 +64,13 @@ def campaign(tmp_path, monkeypatch, tree):
         )
 
     def boot(campaign, options, ready, code, folder, before, seconds):
-        word = options.kernel_args[-1] if options.kernel_args else "apart"
+        text = ready.kernel.content
+        word = f"awake {options.awake}" if "__mutant_" in text else "apart"
         seen.booted.append(word)
         if before:
             seen.awake(campaign, word)
-        (folder / "console.log").write_text("memsafe: MUTANT a\n" if word.endswith("=1") else "")
-        text = ready.kernel.content
-        red = word != "memsafe_mutant=0" and text != F_C and "return a + 0" not in text
+        (folder / "console.log").write_text("memsafe: MUTANT a\n" if word == "awake 1" else "")
+        red = word != "awake 0" and text != F_C and "return a + 0" not in text
         return trial.Judged(shown(("a.x", "fail" if red else "pass")), (), code)
 
     monkeypatch.setattr(run, "built", built)
@@ -95,7 +95,7 @@ def test_one_image_is_booted_for_each(campaign, tree):
     seen = campaign(a=IN_F.format(0), b=IN_G.format(1))
 
     assert seen.images == 1
-    assert seen.booted == ["memsafe_mutant=0", "memsafe_mutant=1", "memsafe_mutant=2"]
+    assert seen.booted == ["awake 0", "awake 1", "awake 2"]
     assert (seen.lines[-1], seen.status) == ("2 killed by assertion, 0 by report, 0 survived", 0)
     assert state(tree) == before
 
@@ -116,7 +116,7 @@ def test_one_that_is_interrupted_ends_the_others(campaign, monkeypatch, tmp_path
 
     def awake(campaign, word):
         both.wait(60)
-        if word.endswith("=1"):
+        if word == "awake 1":
             raise KeyboardInterrupt
         heard.append(campaign.stop.wait(60))
 
@@ -138,21 +138,21 @@ def test_one_that_does_not_build_is_left_out_and_has_its_own_row(campaign):
     seen = campaign(a=IN_F.format(0), b=IN_G.format("broken"), c=IN_G.format(2))
 
     assert "does not build together: b" in seen.said
-    assert seen.booted == ["memsafe_mutant=0", "memsafe_mutant=1", "memsafe_mutant=2", "apart"]
+    assert seen.booted == ["awake 0", "awake 1", "awake 2", "apart"]
     assert seen.lines[-1] == "2 killed by assertion, 0 by report, 0 survived, 1 does not build"
 
 
 def test_one_that_changes_more_than_a_body_has_its_own(campaign):
     seen = campaign(a=IN_F.format(0), b=OUTSIDE)
 
-    assert seen.booted == ["memsafe_mutant=0", "memsafe_mutant=1", "apart", "apart"]
+    assert seen.booted == ["awake 0", "awake 1", "apart", "apart"]
     assert any(text.startswith("b needs a kernel of its own") for text in seen.said)
 
 
 def test_what_is_in_no_binary_is_not_booted(campaign):
     seen = campaign(a=IN_F.format(0), gone=IN_G.format(1))
 
-    assert seen.booted == ["memsafe_mutant=0", "memsafe_mutant=1"]
+    assert seen.booted == ["awake 0", "awake 1"]
     assert any(line.startswith("not built            gone") for line in seen.lines)
 
 
