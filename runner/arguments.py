@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import re
 from pathlib import Path
 
+import noop
 import shard
 from target import PROJECT
 
@@ -51,6 +53,15 @@ def shard_part(text: str) -> shard.Part:
         return shard.part(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def returns(text: str) -> list[str]:
+    """What the system calls of the no-op harness return, one after the other."""
+    values = text.split(",")
+    for value in values:
+        if value != noop.SUCCESS and value not in errno.errorcode.values():
+            raise argparse.ArgumentTypeError(f"{value!r} is neither success nor the name of an errno")
+    return values
 
 
 def kconfig_option(text: str) -> str:

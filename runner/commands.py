@@ -29,6 +29,7 @@ import mutate
 import overlay
 import report
 import results
+import noops
 import run
 import suspect
 from cache import Cache
@@ -137,10 +138,8 @@ def _durability(options: argparse.Namespace, argv: list[str], tools: run.Tools) 
 
 
 def _noop(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int:
-    asked = _options(options, argv)
-    noop = (*asked.environment, f"MEMSAFE_NOOP={options.returns}")
-    wanted = replace(asked, environment=noop, leaks=False)
-    lines, good = run.no_ops(wanted, tools)
+    wanted = replace(_options(options, argv), leaks=False)
+    lines, good = noops.no_ops(wanted, options.returns, tools)
     print("\n".join(lines))
     print(f"no-op harness: {'every test noticed' if good else 'not every test noticed'}")
     return 0 if good else 1

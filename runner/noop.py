@@ -1,34 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0
 """The no-op harness: every program again, with the system call of each test
-doing nothing from its act on.  A test must notice, by an assertion of its own.
+doing nothing from its act on but return success, or one errno.  A test must notice,
+by an assertion of its own.
 
-Text in, outcomes out; run.py boots the guest.
+Text in, outcomes out; noops.py boots the guests.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ktap
 from expect import Expectations
 from record import Job, JobResult, Run
 
-TEST = re.compile(r"^TEST(?:_F(?:_TIMEOUT|_SIGNAL)?)?\(", re.M)
+TEST = re.compile(r"^TEST(?:_F(?:_TIMEOUT|_SIGNAL)?)?\((?:\w+,\s*)?(?P<name>\w+)", re.M)
 # The harness prints "# file.c:12:case:Expected ..." for a failed assertion.
 ASSERTION = re.compile(r"^#?\s*(?P<file>[\w.-]+\.c):(?P<line>\d+):")
 ACT = re.compile(r"^#?\s*noop: (?P<call>\w+)")
 SIGNAL = re.compile(r"Test terminated unexpectedly by signal (?P<signal>\d+)")
 
-# The only outcome that proves something, and the ones that prove nothing.
+SUCCESS = "success"
+# The outcomes that prove something: a failed assertion, and under an errno the case
+# that is about this errno.  All others prove nothing.
 KILLED = "killed"
+MEANT = "meant"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """`call` is the system call that did nothing, empty when no ACT was reached;
-    `outcome` is killed, survived, signal, timeout, elsewhere (an assertion
+    `outcome` is killed, meant, survived, signal, timeout, elsewhere (an assertion
     outside of the test's body), skip or error."""
 
     case: str
@@ -38,7 +42,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        return self.outcome == KILLED and bool(self.call)
+        return self.outcome in (KILLED, MEANT) and bool(self.call)
 
 
 def bodies(source: str) -> list[tuple[int, int]]:
@@ -52,8 +56,18 @@ def bodies(source: str) -> list[tuple[int, int]]:
     return found
 
 
-def outcomes(job: Job, source: str, text: str) -> list[Outcome]:
-    """What became of each case of a program that ran under MEMSAFE_NOOP."""
+def names(source: str, case: str, errno: str) -> bool:
+    """Whether a test, or what it shares with others in its file, names an errno."""
+    lines = source.split("\n")
+    for first, last in bodies(source):
+        match = TEST.match("\n".join(lines[first - 1 : first + 1]))
+        if match and match["name"] != case.split(".")[-1]:
+            lines[first - 1 : last] = [""] * (last - first + 1)
+    return bool(re.search(rf"\b{re.escape(errno)}\b", "\n".join(lines)))
+
+
+def outcomes(job: Job, source: str, text: str, returns: str = SUCCESS) -> list[Outcome]:
+    """What became of each case of a program that ran under MEMSAFE_NOOP=`returns`."""
     lines = text.split("\n")
     parsed = ktap.parse(text)
     ranges = bodies(source)
@@ -61,7 +75,10 @@ def outcomes(job: Job, source: str, text: str) -> list[Outcome]:
     for case in sorted(parsed.cases, key=lambda case: case.line):
         block = lines[start : case.line + 1]
         start = case.line + 1
-        found.append(_outcome(f"{job.name}_test.c", ranges, case, block))
+        one = _outcome(f"{job.name}_test.c", ranges, case, block)
+        if one.outcome == "survived" and returns != SUCCESS and names(source, case.name, returns):
+            one = replace(one, outcome=MEANT)
+        found.append(one)
     return found
 
 
@@ -96,7 +113,9 @@ def _first(pattern: re.Pattern[str], block: Iterable[str], group: str) -> str:
     return ""
 
 
-def matrix(run: Run, results: bytes, sources: dict[str, str]) -> dict[str, list[Outcome]]:
+def matrix(
+    run: Run, results: bytes, sources: dict[str, str], returns: str = SUCCESS
+) -> dict[str, list[Outcome]]:
     """Program to outcomes; a program without results has one that says why."""
     ended: dict[str, JobResult] = {result.name: result for result in run.results}
     found = {}
@@ -106,7 +125,7 @@ def matrix(run: Run, results: bytes, sources: dict[str, str]) -> dict[str, list[
             found[job.name] = [Outcome(job.name, "", "error", "did not run")]
             continue
         text = results[result.offset : result.offset + result.length].decode(errors="replace")
-        rows = outcomes(job, sources[job.name], text)
+        rows = outcomes(job, sources[job.name], text, returns)
         if result.outcome != "exit":
             rows.append(Outcome(job.name, "", "error", f"{result.outcome} {result.number}"))
         found[job.name] = rows or [Outcome(job.name, "", "error", "reported nothing")]
@@ -121,9 +140,11 @@ def table(
     lines, good = [], True
     for program, rows in found.items():
         killed = sum(row.good for row in rows)
+        meant = sum(row.good and row.outcome == MEANT for row in rows)
         skipped = sum(row.outcome == "skip" for row in rows)
         calls = ", ".join(sorted({row.call for row in rows if row.call}))
-        lines.append(f"{program:24} {killed:3} of {len(rows) - skipped:3} killed  {calls}")
+        about = f", {meant} of them about it" if meant else ""
+        lines.append(f"{program:24} {killed:3} of {len(rows) - skipped:3} noticed{about}  {calls}")
         for row in rows:
             if row.good or _is_declared(program, row, expected):
                 continue

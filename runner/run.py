@@ -18,7 +18,6 @@ import boot
 import build
 import history
 import manifest
-import noop
 import packages
 import results
 import shard
@@ -166,28 +165,6 @@ def plan(options: Options, tools: Tools) -> None:
             machine = _bare_machine(ready)
             for argv in boot.commands(machine, scratch):
                 tools.commands.show(printable(argv))
-
-
-def no_ops(options: Options, tools: Tools) -> tuple[list[str], bool]:
-    """Every program with the system call of each test doing nothing: the matrix
-    as lines, and whether every test noticed."""
-    target = load(options)
-    programs = tuple(job for job in selected(options) if job.kind == "program")
-    folder = results.new_folder(options.results, f"{target.name}-noop")
-    builder = make_builder(options, tools, folder / "build.log")
-    done = _in_guests(options, target, Run(target.name, programs), folder, builder, tools)
-    tools.progress.done()
-    sources = {
-        job.name: ((options.tests or PROJECT / "selftests") / f"{job.name}_test.c").read_text()
-        for job in programs
-    }
-    found = noop.matrix(done, results.texts(folder)["results.ktap"], sources)
-    declared = results.expectations(
-        target.name, done.facts.get("kernel", ""), options.expectations
-    )
-    lines, good = noop.table(found, declared)
-    (folder / "noop.txt").write_text("\n".join(lines) + "\n")
-    return lines, good
 
 
 def load(options: Options) -> Target:

@@ -92,8 +92,8 @@ def parser() -> argparse.ArgumentParser:
     noop = commands.add_parser("noop", help="system calls do nothing: every test must notice")
     arguments.building(noop)
     _running(noop)
-    noop.add_argument("--returns", default="success", metavar="success|ERRNO",
-                      help="what the system call returns; default: %(default)s")  # fmt: skip
+    noop.add_argument("--returns", type=arguments.returns, default="success,ENOMEM,EINVAL,EPERM,EAGAIN",
+                      metavar="VALUE,...", help="what system calls return: success or an errno; default: %(default)s")  # fmt: skip
     isolate = commands.add_parser(
         "isolate", help="which test upsets a case that is good alone?",
         epilog=ISOLATE_STATUS, formatter_class=argparse.RawDescriptionHelpFormatter,

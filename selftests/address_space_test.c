@@ -156,13 +156,15 @@ TEST(parts_are_in_their_order)
 {
 	uintptr_t text = (uintptr_t)function_of_this_program;
 	unsigned char local;
+	uintptr_t heap;
 
 	EXPECT_LT(text, (uintptr_t)data);
 	EXPECT_LT((uintptr_t)data, (uintptr_t)bss);
 
 	ACT(brk);
-	EXPECT_LT((uintptr_t)bss, (uintptr_t)syscall(__NR_brk, NULL));
-	EXPECT_LT((uintptr_t)bss, (uintptr_t)&local);
+	heap = syscall(__NR_brk, NULL);
+	EXPECT_LT((uintptr_t)bss, heap);
+	EXPECT_LT(heap, (uintptr_t)&local);
 }
 
 TEST(vdso_is_an_elf_image_that_can_not_be_written)

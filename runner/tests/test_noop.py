@@ -58,6 +58,41 @@ def test_only_an_assertion_after_the_act_is_good():
     assert not noop.Outcome("thing.holds", "msync", "signal").good
 
 
+ABOUT = """\
+FIXTURE_VARIANT_ADD(thing, locked)
+{
+	.error = EAGAIN,
+};
+
+TEST_F(thing, holds)
+{
+	ACT(mlock);
+	EXPECT_EQ(variant->error, mlock(0, 1) ? errno : 0);
+}
+
+TEST_F_TIMEOUT(thing,
+	       is_refused, 30)
+{
+	ACT(mlock);
+	EXPECT_EQ(ENOMEM, mlock(0, 1) ? errno : 0);
+}
+"""
+
+
+@pytest.mark.parametrize("case, errno, outcome", [
+    ("thing.locked.holds", "EAGAIN", "meant"),
+    ("thing.locked.is_refused", "EAGAIN", "meant"),
+    ("thing.locked.is_refused", "ENOMEM", "meant"),
+    ("thing.locked.holds", "ENOMEM", "survived"),
+    ("thing.locked.holds", "EINVAL", "survived"),
+    ("thing.locked.holds", "success", "survived"),
+])  # fmt: skip
+def test_an_errno_is_no_news_to_a_test_that_is_about_it(case, errno, outcome):
+    (found,) = noop.outcomes(JOB, ABOUT, ran("# noop: mlock", f"ok 1 {case}"), errno)
+
+    assert (found.outcome, found.good) == (outcome, outcome == "meant")
+
+
 def test_a_skip_is_good_only_when_declared():
     rows = {"thing": [noop.Outcome("thing.holds", "", "skip", "needs a thing")]}
     declared = parse('skip thing.holds "needs a thing"', datetime.date.today())
@@ -79,9 +114,10 @@ def test_nothing_ran_is_not_good():
 
 @pytest.mark.guest
 def test_every_program_notices_that_nothing_happens(memsafe, results):
-    """Of the drivers the one of our own: `make noop` tries all."""
+    """Of the drivers the one of our own, and success alone: `make noop` tries all."""
     ended = memsafe(
-        "noop", "--env", "MEMSAFE_DRIVER=memsafe*", "--results", results, timeout=3600
+        "noop", "--returns", "success", "--env", "MEMSAFE_DRIVER=memsafe*", "--results", results,
+        timeout=3600,
     )
 
     assert ended.status == 0, ended.out + ended.err
