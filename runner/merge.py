@@ -6,6 +6,7 @@ verdict is that of one judge over everything, never a sum of verdicts.
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -35,6 +36,7 @@ def merge(folders: Sequence[Path], top: Path, say: Callable[[str], None]) -> Pat
         merged = _add(merged, each, _append(path, folder))
     first = shards[0][1].facts
     known = {name: value for name, value in first.items() if name not in ("shard", "whole_filtered")}
+    known["reproduce"] = _whole(first.get("reproduce", ""))
     merged = replace(merged, facts=known, filtered=first["whole_filtered"] == "yes")
     names = sorted(job.name for job in merged.manifest)
     if len(set(names)) < len(names):
@@ -42,6 +44,15 @@ def merge(folders: Sequence[Path], top: Path, say: Callable[[str], None]) -> Pat
     merged.save(folder)
     shutil.copyfile(shards[0][0] / "config", folder / "config")
     return folder
+
+
+def _whole(reproduce: str) -> str:
+    """The command line of a shard for all of them."""
+    words = shlex.split(reproduce)
+    if "--shard" in words:
+        place = words.index("--shard")
+        del words[place : place + 2]
+    return shlex.join(words)
 
 
 def _in_order(

@@ -143,6 +143,18 @@ def test_a_run_that_is_no_shard_is_refused(tmp_path):
         merge.merge([whole], tmp_path / "results", print)
 
 
+def test_what_runs_it_again_runs_all_of_it(tmp_path):
+    found = shards(tmp_path, 2)
+    for folder, number in zip(found, (1, 2), strict=True):
+        again = f"runner/memsafe.py run --env 'A=b  c' --shard {number}/2 'memsafe_*'"
+        run = record.load(folder / "t")
+        dataclasses.replace(run, facts={**run.facts, "reproduce": again}).save(folder / "t")
+
+    folder = merge.merge(found, tmp_path / "results", print)
+
+    assert record.load(folder).facts["reproduce"] == "runner/memsafe.py run --env 'A=b  c' 'memsafe_*'"
+
+
 def test_a_filter_of_the_whole_stays(tmp_path):
     folder = merge.merge(shards(tmp_path, 2, filtered=True), tmp_path / "results", print)
 
