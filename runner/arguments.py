@@ -64,6 +64,12 @@ def returns(text: str) -> list[str]:
     return values
 
 
+def shard_count(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of shards, 1 to 9999")
+    return int(text)
+
+
 def kconfig_option(text: str) -> str:
     if not re.fullmatch(r"CONFIG_\w+=.+", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no CONFIG_X=value")
@@ -94,6 +100,16 @@ def compiling(command: argparse.ArgumentParser, jobs: str = "of make") -> None:
 def sharing(command: argparse.ArgumentParser) -> None:
     command.add_argument("--shard", type=shard_part, metavar="I/N",
                          help="only the Ith part; `merge` makes one run of all N")  # fmt: skip
+
+
+def submitting(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--slurm", type=shard_count, required=True, metavar="N",
+                         help="shards, each a task of an array job")  # fmt: skip
+    command.add_argument("--sbatch", action="append", default=[], metavar="WORD",
+                         help="one more word for sbatch, such as --partition=x")  # fmt: skip
+    results(command)
+    command.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...",
+                         help="run, exec or mutate with its own words")  # fmt: skip
 
 
 def collecting(command: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ import report
 import results
 import noops
 import run
+import submit
 import suspect
+import target as targets
 from cache import Cache
 from errors import NoVerdict, UsageError
 from proc import Commands
@@ -57,6 +59,7 @@ def dispatch(options: argparse.Namespace, argv: list[str]) -> int:
         "list": _list,
         "judge": _judge,
         "merge": _merge,
+        "submit": _submit,
         "expect": _expect,
         "history": _history,
         "report": _report,
@@ -273,15 +276,32 @@ def _judge(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> in
 
 
 def _merge(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int:
-    if all((folder / "mutants").is_dir() for folder in options.folders):
-        return _say_mutants(*mutate.merge(options.folders, options.results.resolve()))
-    folder = merge.merge(options.folders, options.results.resolve(), tools.progress.say)
+    return _merged(options.folders, options, tools)
+
+
+def _merged(folders: Sequence[Path], options: argparse.Namespace, tools: run.Tools) -> int:
+    if all((folder / "mutants").is_dir() for folder in folders):
+        return _say_mutants(*mutate.merge(folders, options.results.resolve()))
+    folder = merge.merge(folders, options.results.resolve(), tools.progress.say)
     document = results.judged(folder, options.expect)
     results.write(document, folder)
     for problem in (history.add(folder), results.export(document, folder)):
         if problem:
             tools.progress.say(problem)
     return _show(document, options.json)
+
+
+def _submit(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int:
+    asked = submit.asked(options.words)
+    # Said now, what each task would say when its turn has come.
+    wanted = _options(asked, options.words)
+    targets.load(wanted.target)
+    run.selected(wanted)
+    folders = submit.submit(
+        options.slurm, options.words, options.sbatch, options.results.resolve(), tools
+    )
+    asked.results = options.results
+    return _merged(folders, asked, tools)
 
 
 def _expect(options: argparse.Namespace, argv: list[str], tools: run.Tools) -> int:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import traceback
+from itertools import islice
 
 import packages
 import suspect
@@ -20,9 +21,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _underscores(argv: list[str]) -> list[str]:
-    """Accept --kconfig-add for --kconfig_add, as kunit.py's users would write."""
+    """Accept --kconfig-add for --kconfig_add, as kunit.py's users would write.  What
+    follows --sbatch is for another program: it stays, though it looks like ours."""
     words = []
-    for word in argv:
+    left = iter(argv)
+    for word in left:
+        if word == "--sbatch":
+            word = "=".join((word, *islice(left, 1)))
         if word.startswith("--"):
             name, equals, value = word.partition("=")
             word = "--" + name[2:].replace("-", "_") + equals + value

@@ -53,6 +53,13 @@ exit status:
   1    it breaks one, or the kernel reports something
   2    no verdict: it does not build or load, its node is not there
 """
+SUBMIT_STATUS = """\
+All nodes must see the project, the present folder and the results under the same names.
+A task whose node dies begins again.  An interrupt cancels the job.
+
+exit status: that of COMMAND for all shards together, and
+  2    no verdict: a shard is missing, or there is no Slurm
+"""
 EXEC_HELP = {
     "image": "what QEMU boots: vmlinux or bzImage",
     "modules": "folder with memsafe_dev.ko and memsafe_*_kunit.ko for it",
@@ -127,6 +134,11 @@ def parser() -> argparse.ArgumentParser:
                          help="results/<run> of each I of `--shard I/N`")  # fmt: skip
     arguments.results(merging)
     arguments.judging(merging)
+    submitting = commands.add_parser(
+        "submit", help="a run, or a campaign of mutants, as an array job of Slurm",
+        epilog=SUBMIT_STATUS, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    arguments.submitting(submitting)
     expecting = commands.add_parser(
         "expect", help="what a saved run has undeclared, as expectations to be reviewed",
         description=expect.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
