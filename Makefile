@@ -32,6 +32,10 @@ test: python	## the project's own tests, side by side on kernels that are built 
 	@$(PYTHON) -m pytest -q -p no:cacheprovider -n $(shell nproc) --dist loadfile runner/tests; \
 		$(status)
 
+slurm: python	## submit on a Slurm of two nodes, which this starts on this host
+	@$(MEMSAFE) setup test && $(MEMSAFE) setup slurm && $(MEMSAFE) build >/dev/null
+	@$(PYTHON) -m pytest -q -p no:cacheprovider runner/tests/slurm/test_array.py; $(status)
+
 mutants: python	## kernels and drivers with one bug each: the tests must notice
 	@$(MEMSAFE) mutate --target $(TARGET) $(tree) configs/mutants; $(status)
 
@@ -44,4 +48,4 @@ clean:	## remove results
 python:
 	@test -x $(PYTHON) || apt-get install -y -q python3
 
-.PHONY: help check kunit noop mutants gate test bench clean python
+.PHONY: help check kunit noop mutants gate test slurm bench clean python

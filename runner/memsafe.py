@@ -40,8 +40,8 @@ def main(argv: list[str]) -> int:
     if not getattr(options, "dry_run", False):
         packages.ensure(packages.listed(PROJECT / "configs/packages.txt"))
     if options.command == "setup":
-        if options.what == "test":
-            packages.ensure(packages.listed(PROJECT / "configs/packages-test.txt"))
+        if options.what != "run":
+            packages.ensure(packages.listed(PROJECT / f"configs/packages-{options.what}.txt"))
         return 0
     import commands  # what it imports may have been installed just now
 

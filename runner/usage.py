@@ -170,7 +170,7 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("filter", nargs="?", metavar="GLOB[,GLOB]",
                          help="on a suite's or program's name")
     setup = commands.add_parser("setup", help="install the packages; run and build do it too")
-    setup.add_argument("what", nargs="?", choices=["run", "test"], default="run")
+    setup.add_argument("what", nargs="?", choices=["run", "test", "slurm"], default="run")
     over = commands.add_parser("overlay", help="a kernel tree with the suites built in")
     over.add_argument("tree", type=Path, metavar="KERNEL_TREE")
     over.add_argument("--output", type=Path, required=True, metavar="DIR")

@@ -13,6 +13,9 @@ import pytest
 RUNNER = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(RUNNER))
 
+# Needs daemons of its own: make slurm.
+collect_ignore = ["slurm"]
+
 LONGEST = ("test_check", "test_drive", "test_targets", "test_noop", "test_mutate", "test_guest")
 
 
