@@ -37,7 +37,7 @@ class Running:
         self.word = f"MEMSAFE_TEST_WORD={uuid.uuid4()}"
         # A shell's background job ignores SIGINT, and so would its children.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        words = command("run", "--target", TARGET, "--tests", tests, "--timeout", "4",
+        words = command("run", "--target", TARGET, "--tests", tests, "--timeout", "4", "--cold",
                         "--results", results)  # fmt: skip
         if cores:
             words = ["taskset", "--cpu-list", ",".join(map(str, cores)), *words]

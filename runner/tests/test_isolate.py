@@ -9,6 +9,7 @@ import isolate
 from conftest import RUNNER
 from record import GuestResult, Job, JobResult, Run
 
+HOUR_S = 3600
 HEAD = "#include <stdio.h>\n#include <string.h>\n#include <unistd.h>\n"
 OK = 'puts("TAP version 13\\n1..1\\nok 1 {name}.holds"); return 0;'
 # What one program does to the next one: the name of the host.
@@ -74,10 +75,10 @@ def test_the_program_that_upsets_another_is_found(memsafe, results, tmp_path):
     for name, body in PROGRAMS.items():
         (tests / f"{name}_test.c").write_text(f"{HEAD}int main(void)\n{{\n{body.format(name=name)}\n}}\n")
     where = ("--tests", tests, "--results", results)
-    memsafe("run", "--no_leaks", *where)
+    memsafe("run", "--no_leaks", *where, timeout=HOUR_S)
     whole = (results / "latest").resolve()
 
-    upset, broken = (memsafe("isolate", whole, case, *where) for case in ("c_upset.holds", "d_broken.*"))
+    upset, broken = (memsafe("isolate", whole, case, *where, timeout=HOUR_S) for case in ("c_upset.holds", "d_broken.*"))
 
     assert (upset.status, upset.out) == (0, "c_upset.holds is upset by a_upsets (runs: 4)\n"), upset.err
     assert (broken.status, broken.out) == (1, "d_broken.* is bad alone as well: nothing upsets it (runs: 1)\n")

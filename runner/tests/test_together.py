@@ -121,7 +121,7 @@ def test_one_that_is_interrupted_ends_the_others(campaign, monkeypatch, tmp_path
         heard.append(campaign.stop.wait(60))
 
     with pytest.raises(KeyboardInterrupt):
-        campaign(awake=awake, jobs=2, a=IN_F.format(0), b=IN_G.format(1), c=IN_G.format(2))
+        campaign(awake=awake, jobs=2, a=IN_F.format(0), b=IN_G.format(1))
 
     assert heard == [True]
     assert list((tmp_path / "results/latest/mutants").glob("*.json")) == []
