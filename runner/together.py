@@ -57,7 +57,7 @@ def image(campaign: Campaign, chosen: Sequence[Mutant]) -> Iterator[Image | None
             try:
                 ready = held.enter_context(_built(campaign, woven, len(numbers)))
             except NotBuilt as error:
-                culprits = _culprits(error, numbers)
+                culprits = _culprits(error, numbers, woven)
                 campaign.tools.progress.say(_left_out(culprits, error))
                 texts = {name: text for name, text in texts.items() if name not in culprits}
                 if not culprits:
@@ -97,10 +97,24 @@ def _built(campaign: Campaign, woven: Mapping[str, str], count: int) -> Iterator
             yield ready
 
 
-def _culprits(error: NotBuilt, numbers: Mapping[str, int]) -> set[str]:
-    """The mutants that the compiler names."""
-    found = {int(number) for number in re.findall(r"__mutant_(\d+)\b", str(error))}
+def _culprits(
+    error: NotBuilt, numbers: Mapping[str, int], woven: Mapping[str, str]
+) -> set[str]:
+    """The mutants that the compiler names, or else those whose calls it refuses."""
+    found = _named(str(error)) or _named("".join(_lines(str(error), woven)))
     return {name for name, number in numbers.items() if number in found}
+
+
+def _named(text: str) -> set[int]:
+    return {int(number) for number in re.findall(r"__mutant_(\d+)\b", text)}
+
+
+def _lines(error: str, woven: Mapping[str, str]) -> Iterator[str]:
+    """Those of the woven files that have an error."""
+    for path, number in re.findall(r"(\S+):(\d+):\d+: error:", error):
+        for name, text in woven.items():
+            if f"/{path}".endswith(f"/{name}"):
+                yield "".join(text.split("\n")[int(number) - 1 : int(number)])
 
 
 def _left_out(culprits: set[str], error: NotBuilt) -> str:

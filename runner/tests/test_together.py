@@ -42,7 +42,7 @@ def tree(tmp_path):
 @pytest.fixture
 def campaign(tmp_path, monkeypatch, tree):
     """Calls a campaign of patches by name.  A body of "broken" does not compile, a
-    patch called "gone" is in no binary, `a` says that it runs, and what returns
+    call of one with "uncallable" neither, a patch called "gone" is in no binary, `a` says that it runs, and what returns
     "a + 0" is as before."""
     seen = SimpleNamespace(booted=[], images=0, awake=lambda campaign, word: None)
     source = Source(tree, "6.12.1", "content", pinned=True)
@@ -57,6 +57,9 @@ def campaign(tmp_path, monkeypatch, tree):
         broken = re.search(r"int (g\w*)\(int a\)\n{\n\treturn broken;", text)
         if broken:
             raise NotBuilt(f"In function {broken.group(1)}:\nmm/f.c:3:1: error: broken")
+        for number, line in enumerate(text.split("\n"), 1):
+            if "uncallable" in text and "return g__mutant_" in line:
+                raise NotBuilt(f"../../mirror/mm/f.c:{number}:9: error: 'b' undeclared")
         names = [name for name in seen.names if name != "gone"]
         (tmp_path / "vmlinux").write_bytes(b"".join(name.encode() + b"\0" for name in names))
         yield SimpleNamespace(
@@ -140,6 +143,13 @@ def test_one_that_does_not_build_is_left_out_and_has_its_own_row(campaign):
     assert "does not build together: b" in seen.said
     assert seen.booted == ["awake 0", "awake 1", "awake 2", "apart"]
     assert seen.lines[-1] == "2 killed by assertion, 0 by report, 0 survived, 1 does not build"
+
+
+def test_one_that_can_not_be_called_has_its_own(campaign):
+    seen = campaign(a=IN_F.format(0), b=IN_G.format("uncallable"))
+
+    assert "does not build together: b" in seen.said
+    assert seen.booted == ["awake 0", "awake 1", "apart", "apart"]
 
 
 def test_one_that_changes_more_than_a_body_has_its_own(campaign):
