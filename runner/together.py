@@ -198,7 +198,11 @@ def _boot(
     before: Baseline | None,
     seconds: dict[str, float],
 ) -> Judged:
-    options = replace(campaign.options, awake=number)
-    done = trial.boot(campaign, options, image.ready, image.content, folder, before, seconds)
+    options = whole = replace(campaign.options, awake=number)
+    if number:
+        # What it does to a booting kernel can be what is noticed.
+        words = (*campaign.options.kernel_args, f"memsafe_mutant={number}")
+        whole = replace(campaign.options, kernel_args=words, cold=True)
+    done = trial.boot(campaign, options, image.ready, image.content, folder, before, seconds, whole)
     trial.check_tests(campaign)
     return done

@@ -250,9 +250,11 @@ def boot(
     folder: Path,
     before: Baseline | None,
     seconds: dict[str, float],
+    whole: Options | None = None,
 ) -> Judged:
     """Boot what is built and judge it: with the campaign's first jobs, and unless one
-    of them has failed, with all.  `before` is the baseline's; None for itself."""
+    of them has failed, with all, and with the options of `whole` where they are others.
+    `before` is the baseline's; None for itself."""
     if campaign.first and before:
         alone = replace(campaign, jobs=campaign.first)
         begin = folder / "first"
@@ -260,7 +262,7 @@ def boot(
         done = _boot(alone, options, ready, code, begin, before, seconds)
         if mutants.judged(done.shown, before, done.hung)[0] == "killed by assertion":
             return done
-    return _boot(campaign, options, ready, code, folder, before, seconds)
+    return _boot(campaign, whole or options, ready, code, folder, before, seconds)
 
 
 def _boot(

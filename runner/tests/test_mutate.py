@@ -312,7 +312,8 @@ def test_kept_mutants_say_which_case_is_to_kill_them():
     """And those of the driver apply; the others are seen to on the kernel."""
     for path in mutate.patches([PROJECT / "configs/mutants"]):
         one = mutate.read(path)
-        assert len(one.patch.header.split()) > 5, path
+        assert one.kind and one.killed_by, path
+        assert len(one.patch.header.split()) > 10, path
         if one.driver:
             trial.changed_texts(PROJECT, one.patch)
 

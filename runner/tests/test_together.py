@@ -44,7 +44,7 @@ def campaign(tmp_path, monkeypatch, tree):
     """Calls a campaign of patches by name.  A body of "broken" does not compile, a
     call of one with "uncallable" neither, a patch called "gone" is in no binary, `a` says that it runs, and what returns
     "a + 0" is as before."""
-    seen = SimpleNamespace(booted=[], images=0, awake=lambda campaign, word: None)
+    seen = SimpleNamespace(booted=[], whole=[], images=0, awake=lambda campaign, word: None)
     source = Source(tree, "6.12.1", "content", pinned=True)
     monkeypatch.setattr(run, "load", lambda options: targets.load(options.target))
     monkeypatch.setattr(run, "sources_of", lambda *_: (source, source))
@@ -66,10 +66,11 @@ def campaign(tmp_path, monkeypatch, tree):
             kernel=SimpleNamespace(folder=tmp_path, content=text), stage=SimpleNamespace(modules={})
         )
 
-    def boot(campaign, options, ready, code, folder, before, seconds):
+    def boot(campaign, options, ready, code, folder, before, seconds, whole=None):
         text = ready.kernel.content
         word = f"awake {options.awake}" if "__mutant_" in text else "apart"
         seen.booted.append(word)
+        seen.whole.append((whole.cold, whole.kernel_args) if whole else None)
         if before:
             seen.awake(campaign, word)
         (folder / "console.log").write_text("memsafe: MUTANT a\n" if word == "awake 1" else "")
@@ -99,6 +100,8 @@ def test_one_image_is_booted_for_each(campaign, tree):
 
     assert seen.images == 1
     assert seen.booted == ["awake 0", "awake 1", "awake 2"]
+    # Where not only the likeliest jobs run, it is awake from the beginning.
+    assert seen.whole == [(False, ()), *((True, (f"memsafe_mutant={number}",)) for number in (1, 2))]
     assert (seen.lines[-1], seen.status) == ("2 killed by assertion, 0 by report, 0 survived", 0)
     assert state(tree) == before
 
