@@ -25,12 +25,18 @@ static const struct shape shapes[] = {
 	{ 96, 32, 256 },
 };
 
+/* No power of two, a boundary inside of each block, nothing at all. */
+static const struct shape bad_shapes[] = {
+	{ 64, 24, 0 }, { 64, 8, 96 }, { 64, 64, 32 }, { 0, 8, 0 },
+};
+
 static void describe_shape(const struct shape *shape, char *desc)
 {
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%zu bytes, align %zu, boundary %zu", shape->size,
 		 shape->align, shape->boundary);
 }
 KUNIT_ARRAY_PARAM(shape, shapes, describe_shape);
+KUNIT_ARRAY_PARAM(bad_shape, bad_shapes, describe_shape);
 
 struct pool {
 	struct dma_pool *pool;
@@ -91,6 +97,11 @@ static struct pool *open_pool(struct kunit *test)
 	if (!pool->pool || kunit_add_action_or_reset(test, close_pool, pool))
 		return NULL;
 	return pool;
+}
+
+static void shape_that_no_pool_can_have_is_refused(struct kunit *test)
+{
+	KUNIT_EXPECT_NULL(test, open_pool(test));
 }
 
 static void blocks_are_aligned(struct kunit *test)
@@ -203,6 +214,7 @@ static int case_init(struct kunit *test)
 }
 
 static struct kunit_case cases[] = {
+	KUNIT_CASE_PARAM(shape_that_no_pool_can_have_is_refused, bad_shape_gen_params),
 	KUNIT_CASE_PARAM(blocks_are_aligned, shape_gen_params),
 	KUNIT_CASE_PARAM(blocks_cross_no_boundary, shape_gen_params),
 	KUNIT_CASE_PARAM(blocks_do_not_overlap, shape_gen_params),

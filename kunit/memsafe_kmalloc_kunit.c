@@ -10,6 +10,7 @@
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/version.h>
 
 #define MEMSAFE_SUITE "memsafe_kmalloc"
 #include "memsafe_report.h"
@@ -176,6 +177,26 @@ static void failed_krealloc_leaves_the_object_alone(struct kunit *test)
 	kfree(object);
 }
 
+/* Linux 6.12: "if __GFP_ZERO logic is requested" in krealloc()'s own comment. */
+static void zeroing_krealloc_gives_no_old_byte_back(struct kunit *test)
+{
+	u8 *object = kzalloc(64, GFP_KERNEL);
+
+	if (LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)) {
+		kfree(object);
+		kunit_skip(test, "needs krealloc() of Linux 6.12");
+	}
+	KUNIT_ASSERT_NOT_NULL(test, object);
+	memset(object, 0x5a, 64);
+
+	object = krealloc(object, 16, GFP_KERNEL | __GFP_ZERO);
+	object = krealloc(object, 64, GFP_KERNEL | __GFP_ZERO);
+
+	KUNIT_EXPECT_NULL(test, memchr_inv(object, 0x5a, 16));
+	KUNIT_EXPECT_NULL(test, memchr_inv(object + 16, 0, 64 - 16));
+	kfree(object);
+}
+
 /* A pointer that is not NULL, and that nobody may look behind. */
 static void nothing_is_the_zero_pointer(struct kunit *test)
 {
@@ -264,6 +285,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(zeroed_object_is_zero_to_its_end, size_class_gen_params),
 	KUNIT_CASE_PARAM(krealloc_keeps_the_content, resize_gen_params),
 	KUNIT_CASE_PARAM(failed_krealloc_leaves_the_object_alone, too_large_gen_params),
+	KUNIT_CASE(zeroing_krealloc_gives_no_old_byte_back),
 	KUNIT_CASE(nothing_is_the_zero_pointer),
 	KUNIT_CASE(free_of_nothing_is_silent),
 	KUNIT_CASE_PARAM(too_large_a_size_is_refused_silently_with_nowarn, too_large_gen_params),

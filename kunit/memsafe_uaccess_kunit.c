@@ -7,6 +7,7 @@
 #include <kunit/test.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -80,6 +81,24 @@ static void copy_from_user_ends_at_the_end(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, memchr_inv(memory->kernel + INSIDE + 50, AROUND, PAGE_SIZE));
 }
 
+/* memdup_user() gives all or nothing. */
+static void copy_of_what_is_not_all_there_is_efault(struct kunit *test)
+{
+	struct memory *memory = test->priv;
+	unsigned long end = memory->user + 2 * PAGE_SIZE;
+	void *copy;
+
+	copy = memdup_user((void __user *)(end - INSIDE), INSIDE + 1);
+	KUNIT_EXPECT_EQ(test, -EFAULT, PTR_ERR_OR_ZERO(copy));
+	if (!IS_ERR(copy))
+		kfree(copy);
+
+	copy = memdup_user((void __user *)(end - INSIDE), INSIDE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(copy));
+	KUNIT_EXPECT_NULL(test, memchr_inv(copy, 0, INSIDE));
+	kfree(copy);
+}
+
 static void clear_user_clears_its_range_only(struct kunit *test)
 {
 	struct memory *memory = test->priv;
@@ -145,6 +164,8 @@ static void kernel_address_is_no_users(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 10, clear_user((void __user *)mine, 10));
 	KUNIT_EXPECT_EQ(test, -EFAULT, get_user(value, (u8 __user *)mine));
 	KUNIT_EXPECT_EQ(test, -EFAULT, put_user(value, (u8 __user *)mine));
+	KUNIT_EXPECT_EQ(test, -EFAULT, copy_to_user_nofault((void __user *)mine, &value, 1));
+	KUNIT_EXPECT_EQ(test, -EFAULT, copy_from_user_nofault(&value, (void __user *)mine, 1));
 	KUNIT_EXPECT_FALSE(test, access_ok((void __user *)mine, 1));
 	KUNIT_EXPECT_NULL(test, memchr_inv(mine, AROUND, PAGE_SIZE));
 }
@@ -183,6 +204,7 @@ static void nofault_reads_what_is_mapped_in_the_kernel_only(struct kunit *test)
 static struct kunit_case cases[] = {
 	KUNIT_CASE(copy_to_user_ends_at_the_end),
 	KUNIT_CASE(copy_from_user_ends_at_the_end),
+	KUNIT_CASE(copy_of_what_is_not_all_there_is_efault),
 	KUNIT_CASE(clear_user_clears_its_range_only),
 	KUNIT_CASE(string_ends_at_its_zero_or_its_limit),
 	KUNIT_CASE(string_without_an_end_is_efault),

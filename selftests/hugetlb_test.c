@@ -4,6 +4,8 @@
  * pages are huge, come from the pool and go back to it, are reserved by
  * mmap() and not by the fault, and can't be cut.
  */
+#include <sys/stat.h>
+
 #include "memsafe.h"
 
 #define POOL_PATH "/proc/sys/vm/nr_hugepages"
@@ -238,6 +240,35 @@ TEST_F(hugetlb, unknown_huge_page_size_is_einval)
 			       MAP_PRIVATE | __builtin_ctzl(self->size)
 						     << MAP_HUGE_SHIFT),
 		      self->size);
+}
+
+TEST_F(hugetlb, offset_inside_a_huge_page_is_einval)
+{
+	int fd = memfd_create("memsafe", MFD_HUGETLB);
+
+	ASSERT_LE(0, fd);
+
+	ACT(mmap);
+	EXPECT_ERRNO(EINVAL, mmap(NULL, self->size, PROT_RW, MAP_SHARED, fd,
+				  self->ps));
+	EXPECT_MAPPED(mmap(NULL, self->size, PROT_RW, MAP_SHARED, fd, 0),
+		      self->size);
+}
+
+/* Unlike any other file: hugetlbfs_file_mmap(), fs/hugetlbfs/inode.c */
+TEST_F(hugetlb, mapping_for_writing_makes_its_file_as_long)
+{
+	int fd = memfd_create("memsafe", MFD_HUGETLB);
+	struct stat file;
+
+	ASSERT_LE(0, fd);
+
+	ACT(mmap);
+	EXPECT_MAPPED(mmap(NULL, self->size, PROT_RW, MAP_SHARED, fd, 0),
+		      self->size);
+
+	ASSERT_EQ(0, fstat(fd, &file));
+	EXPECT_EQ((off_t)self->size, file.st_size);
 }
 
 TEST_HARNESS_MAIN

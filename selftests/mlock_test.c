@@ -244,6 +244,24 @@ TEST_F(mlock, mremap_that_moves_keeps_the_lock)
 	EXPECT_UNMAPPED(self->p, self->len);
 }
 
+/* What is left behind is not locked any more: mremap(2), MREMAP_DONTUNMAP */
+TEST_F(mlock, mremap_without_unmapping_takes_the_lock_along)
+{
+	unsigned char *to = free_range(self->len, self->ps);
+
+	ASSERT_NE(MAP_FAILED, to);
+	ASSERT_EQ(0, mlock(self->p, self->len));
+
+	ACT(mremap);
+	ASSERT_EQ(to, mremap(self->p, self->len, self->len,
+			     MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+			     to));
+
+	EXPECT_TRUE(is_locked(to));
+	EXPECT_FALSE(is_locked(self->p));
+	EXPECT_EQ(PAGES, LOCKED_PAGES);
+}
+
 /* "new pages are populated", mremap(2): as if MAP_LOCKED */
 TEST_F(mlock, mremap_that_grows_locks_the_new_pages)
 {
