@@ -101,6 +101,19 @@ static void released_region_is_free(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, is_bar_free(pdev));
 }
 
+/* What is given back must be what was claimed: __release_region(), kernel/resource.c */
+static void part_of_a_claimed_region_can_not_be_released(struct kunit *test)
+{
+	struct pci_dev *pdev = take_testdev(test);
+	resource_size_t start = claim_part(test, pdev);
+
+	release_mem_region(start, PART / 2);
+	release_mem_region(start + PART / 2, PART / 2);
+
+	KUNIT_EXPECT_FALSE(test, is_free(start, PART / 2));
+	KUNIT_EXPECT_FALSE(test, is_free(start + PART / 2, PART / 2));
+}
+
 /* A driver that does nothing but map one resource. */
 static struct {
 	const struct resource *resource;
@@ -250,6 +263,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(claimed_region_has_one_owner),
 	KUNIT_CASE(neighbours_of_a_claimed_region_are_free),
 	KUNIT_CASE(released_region_is_free),
+	KUNIT_CASE(part_of_a_claimed_region_can_not_be_released),
 	KUNIT_CASE(unbind_releases_the_region_and_the_mapping),
 	KUNIT_CASE(failed_probe_releases_the_region_and_the_mapping),
 	KUNIT_CASE(busy_resource_is_ebusy_and_stays_as_it_was),

@@ -274,6 +274,20 @@ static void each_page_is_met_once(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, list->block[2], met[3]);
 }
 
+static void as_many_entries_are_needed_as_hold_the_bytes(struct kunit *test)
+{
+	struct list *list = make_list(test);
+
+	KUNIT_ASSERT_NOT_NULL(test, list);
+
+	KUNIT_EXPECT_EQ(test, 0, sg_nents_for_len(list->sg, 0));
+	KUNIT_EXPECT_EQ(test, 1, sg_nents_for_len(list->sg, 1));
+	KUNIT_EXPECT_EQ(test, 1, sg_nents_for_len(list->sg, entries[0].length));
+	KUNIT_EXPECT_EQ(test, 2, sg_nents_for_len(list->sg, entries[0].length + 1));
+	KUNIT_EXPECT_EQ(test, PIECES, sg_nents_for_len(list->sg, TOTAL));
+	KUNIT_EXPECT_EQ(test, -EINVAL, sg_nents_for_len(list->sg, TOTAL + 1));
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(copy_to_a_buffer_is_the_entries_in_order),
 	KUNIT_CASE(copy_from_a_buffer_writes_the_entries_and_nothing_else),
@@ -282,6 +296,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(zero_clears_the_range_and_nothing_else),
 	KUNIT_CASE_PARAM(pieces_that_are_mapped_lie_in_one_page_each, flags_gen_params),
 	KUNIT_CASE(each_page_is_met_once),
+	KUNIT_CASE(as_many_entries_are_needed_as_hold_the_bytes),
 	{}
 };
 
